@@ -1,0 +1,45 @@
+"""Packaging metadata. The tools' settings are in pyproject.toml."""
+
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+EXTRAS = {
+    "redis": ["txredisapi >= 1.6", "fakeredis[lua] >= 2.30"],
+    "http": ["treq >= 24.9", "klein >= 24.8"],
+    "msisdn": ["phonenumbers >= 9.0"],
+    "supervisor": ["supervisor >= 4.3"],
+}
+
+setup(
+    name="vumi",
+    version="1.0.0a1",
+    description="A Twisted framework for conversations over phones: USSD, SMS and chat",
+    long_description=Path(__file__).with_name("README.rst").read_text(encoding="utf-8"),
+    long_description_content_type="text/x-rst",
+    license="BSD-3-Clause",
+    python_requires=">=3.11",
+    packages=[*find_packages(include=["vumi", "vumi.*"]), "twisted.plugins"],
+    package_data={"vumi": ["py.typed", "resources/*"]},
+    install_requires=[
+        "Twisted[tls] >= 24.11",
+        "pika >= 1.4",
+        "orjson >= 3.10",
+        "PyYAML >= 6.0",
+        "zope.interface >= 6.0",
+        "click >= 8.1",
+    ],
+    extras_require={**EXTRAS, "all": sorted({dep for deps in EXTRAS.values() for dep in deps})},
+    entry_points={"console_scripts": ["vumi = vumi.cli:main"]},
+    zip_safe=False,
+    classifiers=[
+        "Development Status :: 3 - Alpha",
+        "Framework :: Twisted",
+        "Intended Audience :: Developers",
+        "Operating System :: POSIX",
+        "Programming Language :: Python :: 3.11",
+        "Programming Language :: Python :: 3.12",
+        "Programming Language :: Python :: 3.13",
+        "Topic :: Communications :: Telephony",
+    ],
+)

@@ -1,0 +1,3 @@
+"""Vumi: conversations over phones (USSD, SMS, chat) on Twisted and RabbitMQ."""
+
+__version__ = "1.0.0a1"

@@ -1,0 +1,115 @@
+"""Every error that vumi raises on purpose, under one root.
+
+This module knows no other module. An error says in words what was wrong and what to do about it;
+what a program may want to look at is an attribute.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+__all__ = [
+    "BrokerClosed",
+    "BrokerError",
+    "ConfigError",
+    "DispatcherError",
+    "DuplicateConnectorError",
+    "HandlerRefused",
+    "HandlerTimeout",
+    "InvalidEndpoint",
+    "InvalidMessage",
+    "InvalidMessageField",
+    "InvalidMessageType",
+    "MissingMessageField",
+    "RoutingKeyError",
+    "VumiError",
+]
+
+
+class VumiError(Exception):
+    """The root of all errors that vumi itself raises."""
+
+
+# Messages
+
+
+class InvalidMessage(VumiError):
+    """What arrived is not a message: not JSON, not an object, or fields that are wrong."""
+
+
+class MissingMessageField(InvalidMessage):
+    """A message lacks a required field; the first argument is the field's name."""
+
+
+class InvalidMessageField(InvalidMessage):
+    """A message's field has a value it may not have."""
+
+
+class InvalidMessageType(VumiError):
+    """A message is of another type than the one asked for."""
+
+
+# Configuration
+
+
+class ConfigError(VumiError):
+    """A configuration that can't be used.
+
+    :param message: What is wrong, in words. With `problems` given it may be left out.
+    :param problems: All that was found wrong, one sentence each, in the order of the fields.
+    """
+
+    def __init__(self, message: str = "", problems: Iterable[str] = ()) -> None:
+        self.problems: tuple[str, ...] = tuple(problems) or ((message,) if message else ())
+        super().__init__(message or "; ".join(self.problems))
+
+
+# Workers and routing
+
+
+class DuplicateConnectorError(VumiError):
+    """A worker was asked for a second connector of the same name."""
+
+
+class InvalidEndpoint(VumiError):
+    """An application sent to an endpoint that it doesn't list as allowed."""
+
+
+class DispatcherError(VumiError):
+    """A dispatcher has no route for a message."""
+
+
+# Broker and delivery
+
+
+class BrokerError(VumiError):
+    """The message broker refused or could not do what it was asked."""
+
+
+class BrokerClosed(BrokerError):
+    """The connection to the broker was closed for good; nothing more can be published."""
+
+
+class RoutingKeyError(BrokerError):
+    """A routing key that is not all lower case.
+
+    :param value: The sentence that says which key.
+    """
+
+    def __init__(self, value: str) -> None:
+        super().__init__(value)
+        self.value = value
+
+    def __str__(self) -> str:
+        return repr(self.value)
+
+
+class HandlerRefused(VumiError):
+    """A message handler returned ``False``: it did not take the message."""
+
+
+class HandlerTimeout(VumiError):
+    """A message handler did not finish within ``handler_timeout`` seconds."""
