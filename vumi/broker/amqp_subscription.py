@@ -1,0 +1,188 @@
+"""A consumer of one AMQP queue that outlives its channels and connections.
+
+Knows channels and delivery tags, not how a connection is made (:mod:`vumi.broker.amqp_link`) nor
+what the deliveries are for.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from twisted.internet.defer import Deferred, succeed
+from twisted.logger import Logger
+from zope.interface import implementer
+
+from vumi.broker.amqp_link import LinkLost
+from vumi.broker.interface import Delivery, ISubscription
+from vumi.broker.ledger import AckBatch
+from vumi.errors import BrokerError
+from vumi.tasks import in_background
+
+if TYPE_CHECKING:
+    from pika.adapters.twisted_connection import TwistedChannel
+    from pika.channel import Channel
+    from twisted.internet.interfaces import IDelayedCall
+
+    from vumi.broker.amqp import AmqpBroker
+    from vumi.broker.amqp_link import Link
+    from vumi.broker.interface import IReceiver
+
+__all__ = ["AmqpSubscription"]
+
+#: Seconds before consuming is tried again after the broker has ended it.
+RESUBSCRIBE_DELAY = 1.0
+
+
+@implementer(ISubscription)
+class AmqpSubscription:
+    """Takes the deliveries of one queue, over a channel of its own."""
+
+    log = Logger()
+
+    def __init__(self, broker: AmqpBroker, queue: str, receiver: IReceiver, prefetch: int) -> None:
+        self.queue = queue
+        self._broker = broker
+        self._receiver = receiver
+        self._prefetch = prefetch
+        self._link: Link | None = None
+        self._channel: Channel | None = None
+        self._consumer_tag = ""
+        self._acks = AckBatch()
+        self._cancelled = False
+        self._closed = False
+        self._retry: IDelayedCall | None = None
+
+    async def attach(self, link: Link) -> None:
+        """Start to consume on a connection."""
+        if self._closed:
+            return
+        opened = await link.open_channel()
+        if self._cancelled:
+            return
+        channel = opened._channel
+        self._link, self._channel, self._acks = link, channel, AckBatch()
+        opened.on_closed.addBoth(self._channel_closed, channel)
+        channel.add_on_cancel_callback(lambda _frame: self._cancelled_by_broker(opened))
+        consuming: Deferred[Any] = Deferred()
+        opened.on_closed.addBoth(lambda reason: _end(consuming, reason))
+        if self._prefetch:
+            channel.basic_qos(prefetch_count=self._prefetch)
+        self._consumer_tag = channel.basic_consume(
+            self.queue, self._on_delivery, callback=lambda frame: _end(consuming, frame)
+        )
+        outcome = await consuming
+        if isinstance(outcome, BaseException):
+            raise LinkLost(f"Queue {self.queue!r} can't be consumed: {outcome}")
+
+    def _on_delivery(self, channel: Any, method: Any, properties: Any, body: bytes) -> None:
+        self._receiver.delivered(
+            Delivery(
+                body,
+                headers=properties.headers,
+                exchange=method.exchange,
+                routing_key=method.routing_key,
+                redelivered=method.redelivered,
+                tag=method.delivery_tag,
+                source=channel,
+            )
+        )
+
+    # Acks
+
+    def ack(self, delivery: Delivery) -> None:
+        if (
+            delivery.source is self._channel
+            and self._link is not None
+            and (self._acks.add(delivery.tag))
+        ):
+            self._link.flush_later(self.flush)
+
+    def flush(self) -> None:
+        """Send the acks that were collected."""
+        channel = self._channel
+        if channel is not None and channel.is_open:
+            for tag, multiple in self._acks.flush():
+                channel.basic_ack(tag, multiple)
+
+    # The end of a channel, and of the subscription
+
+    def interrupted(self) -> None:
+        """The connection is gone (called by the broker object)."""
+        self._retry_no_more()
+        if self._channel is not None:
+            self._channel = self._link = None
+            self._receiver.interrupted()
+
+    def _channel_closed(self, reason: Any, channel: Channel) -> None:
+        if channel is not self._channel or self._closed:
+            return
+        link = self._link
+        self.interrupted()
+        if link is not None and not link.over:
+            self._resubscribe_later(link, getattr(reason, "value", reason))
+
+    def _cancelled_by_broker(self, opened: TwistedChannel) -> None:
+        # The queue was deleted, or its node left the cluster. Closing the channel leads to
+        # _channel_closed, which starts over.
+        if not self._cancelled and opened.is_open:
+            opened.close()
+
+    def _resubscribe_later(self, link: Link, reason: object) -> None:
+        self.log.warn(
+            "The broker ended consuming from {queue}: {reason}. Trying again in {seconds} s",
+            event="broker-consumer-ended",
+            queue=self.queue,
+            reason=reason,
+            seconds=RESUBSCRIBE_DELAY,
+        )
+        self._retry = self._broker.clock.callLater(RESUBSCRIBE_DELAY, self._resubscribe, link)
+
+    def _retry_no_more(self) -> None:
+        if self._retry is not None:
+            self._retry.cancel()
+            self._retry = None
+
+    def _resubscribe(self, link: Link) -> None:
+        self._retry = None
+        if self._closed or self._cancelled or link.over or self._channel is not None:
+            return
+        in_background(self._redeclare_and_attach(link), self.log, "Consuming again")
+
+    async def _redeclare_and_attach(self, link: Link) -> None:
+        try:
+            await self._broker.redeclare(link, self.queue)
+            await self.attach(link)
+        except BrokerError as error:
+            self._resubscribe_later(link, error)
+
+    def cancel(self) -> Deferred[None]:
+        self._cancelled = True
+        self._retry_no_more()
+        channel = self._channel
+        if channel is None or not channel.is_open:
+            return succeed(None)
+        cancelled: Deferred[None] = Deferred()
+        channel.add_on_close_callback(lambda *_: _end(cancelled, None))
+        channel.basic_cancel(self._consumer_tag, callback=lambda _frame: _end(cancelled, None))
+        return cancelled
+
+    def close(self) -> Deferred[None]:
+        return Deferred.fromCoroutine(self._close())
+
+    async def _close(self) -> None:
+        if not self._cancelled:
+            await self.cancel()
+        self._closed = True
+        self._broker.forget(self)
+        self.flush()
+        channel, self._channel = self._channel, None
+        if channel is not None and channel.is_open:
+            closed: Deferred[None] = Deferred()
+            channel.add_on_close_callback(lambda *_: _end(closed, None))
+            channel.close()
+            await closed
+
+
+def _end(deferred: Deferred[Any], result: Any) -> None:
+    if not deferred.called:
+        deferred.callback(getattr(result, "value", result))

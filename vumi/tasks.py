@@ -1,0 +1,70 @@
+"""Between Deferreds, coroutines and plain values.
+
+Inside vumi code is ``async def``; at its public edge are Deferreds; and what users override may
+return either, or a plain value. Knows Twisted's Deferred only: no reactor, no messages.
+"""
+
+from __future__ import annotations
+
+from inspect import iscoroutine
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from twisted.internet.defer import Deferred, fail, succeed
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Coroutine
+
+    from twisted.logger import Logger
+    from twisted.python.failure import Failure
+
+__all__ = ["as_deferred", "in_background", "is_pending", "on_outcome", "settle"]
+
+T = TypeVar("T")
+
+
+def is_pending(value: Any) -> bool:
+    """Whether a hook returned something to wait for."""
+    return isinstance(value, Deferred) or iscoroutine(value)
+
+
+async def settle(value: Any) -> Any:
+    """What a hook returned, waited for if it is a Deferred or a coroutine."""
+    if isinstance(value, Deferred) or iscoroutine(value):
+        return await value
+    return value
+
+
+def as_deferred(function: Callable[..., Any], *args: Any, **kw: Any) -> Deferred[Any]:
+    """Call a hook, whatever kind it is, and give a Deferred of its outcome."""
+    try:
+        result = function(*args, **kw)
+    except Exception:  # noqa: BLE001 (it becomes the Deferred's failure)
+        return fail()
+    if isinstance(result, Deferred):
+        return result
+    if iscoroutine(result):
+        return Deferred.fromCoroutine(result)
+    return succeed(result)
+
+
+def on_outcome(
+    deferred: Deferred[Any],
+    callback: Callable[[Any], object],
+    errback: Callable[[Failure], object],
+) -> None:
+    """Have one of two callables called with a Deferred's outcome; nobody else waits for it."""
+    _ = deferred.addCallbacks(callback, errback)
+
+
+def in_background(work: Awaitable[Any] | Coroutine[Any, Any, Any], log: Logger, what: str) -> None:
+    """Let work go on by itself. If it fails that is logged, with words of what it was.
+
+    :param work: A coroutine or a Deferred.
+    :param log: Where a failure is told.
+    :param what: What was to be done, for the log: ``"Draining the queue"``.
+    """
+    deferred = Deferred.fromCoroutine(work) if iscoroutine(work) else work
+    assert isinstance(deferred, Deferred)  # noqa: S101 (tells the type checker)
+    _ = deferred.addErrback(
+        lambda failure: log.failure("{what} failed", failure=failure, what=what)
+    )
