@@ -22,7 +22,7 @@ setup(
     packages=[*find_packages(include=["vumi", "vumi.*"]), "twisted.plugins"],
     package_data={"vumi": ["py.typed", "resources/*"]},
     install_requires=[
-        "Twisted[tls] >= 24.11",
+        "Twisted[tls] >= 25.5",
         "pika >= 1.4",
         "orjson >= 3.10",
         "PyYAML >= 6.0",

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qsl, quote, unquote, urlsplit
+from urllib.parse import parse_qsl, quote, unquote
 
 from vumi.errors import ConfigError
 
@@ -70,19 +70,18 @@ class BrokerAddress:
                 f"{_without_password(url)!r} is not a broker URL: use memory:, "
                 "amqp://user:password@host:port/vhost or amqps://..."
             )
-        # Split by hand: urlsplit takes one host only.
-        authority, _, tail = rest.partition("/")
-        authority, _, query_without_path = authority.partition("?")
+        # Split by hand: urllib knows one host only.
+        location, _, query = rest.partition("?")
+        authority, _, path = location.partition("/")
         userinfo, _, hostlist = authority.rpartition("@")
         username, has_password, password = userinfo.partition(":")
-        split = urlsplit(f"{scheme}://host/{tail}")
-        options = dict(parse_qsl(split.query or query_without_path, keep_blank_values=True))
+        options = dict(parse_qsl(query, keep_blank_values=True))
         fields: dict[str, Any] = {"hosts": _read_hosts(hostlist, scheme)}
         if username:
             fields["username"] = unquote(username)
         if has_password:
             fields["password"] = unquote(password)
-        vhost = unquote(split.path[1:])
+        vhost = unquote(path)
         if vhost:
             fields["vhost"] = vhost
         fields["heartbeat"] = _read_seconds(options.pop("heartbeat", DEFAULT_HEARTBEAT))

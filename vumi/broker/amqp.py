@@ -17,10 +17,12 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any, TypeVar
 
+import OpenSSL.SSL
 from pika.exceptions import AMQPError, ChannelClosedByBroker
 from twisted.application.internet import backoffPolicy
 from twisted.internet.defer import CancelledError, Deferred, fail, succeed
-from twisted.internet.error import ConnectionClosed, ConnectionDone
+from twisted.internet.defer import TimeoutError as DeferredTimeout
+from twisted.internet.error import ConnectError, ConnectionClosed, ConnectionDone
 from twisted.logger import Logger
 from zope.interface import implementer
 
@@ -28,7 +30,7 @@ from vumi.broker.amqp_link import Link, LinkLost, connect_link
 from vumi.broker.amqp_subscription import AmqpSubscription
 from vumi.broker.interface import MAX_BODY_BYTES, Exchange, IBroker, Publication, Queue
 from vumi.broker.ledger import PublishLedger
-from vumi.errors import BrokerClosed, BrokerError
+from vumi.errors import BrokerClosed, BrokerError, ConfigError
 from vumi.tasks import in_background
 
 if TYPE_CHECKING:
@@ -42,6 +44,18 @@ if TYPE_CHECKING:
 __all__ = ["AmqpBroker"]
 
 T = TypeVar("T")
+
+#: What a connection may fail with that needs no traceback.
+KNOWN_REASONS = (
+    AMQPError,
+    BrokerError,
+    ConfigError,
+    ConnectError,
+    ConnectionClosed,
+    DeferredTimeout,
+    OpenSSL.SSL.Error,
+    OSError,
+)
 
 #: Seconds between attempts to connect: from the first to the most.
 RETRY_INITIAL_DELAY, RETRY_MAX_DELAY = 0.5, 15.0
@@ -148,7 +162,7 @@ class AmqpBroker:
         self._listeners.append(check)
         try:
             await drained.addTimeout(timeout, self.clock)
-        except TimeoutError:
+        except DeferredTimeout:
             return
         finally:
             self._listeners.remove(check)
@@ -166,7 +180,7 @@ class AmqpBroker:
                 await self._restore(link)
                 attempt = 0
                 reason = await link.lost
-            except (AMQPError, BrokerError, ConnectionClosed, OSError, TimeoutError) as error:
+            except KNOWN_REASONS as error:
                 reason = error
             except CancelledError:
                 break
@@ -475,6 +489,8 @@ def _in_words(reason: object, address: BrokerAddress) -> str:
             f"virtual host {address.vhost!r} was refused: does it exist, may user "
             f"{address.username!r} use it? ('vumi broker setup' creates it)"
         )
+    if isinstance(reason, DeferredTimeout):
+        return "no answer to the AMQP handshake"
     if isinstance(reason, ConnectionDone):
         return "it was closed by the other side"
-    return str(reason) or name
+    return str(reason).rstrip(".") or name

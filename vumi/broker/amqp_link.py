@@ -12,15 +12,18 @@ from typing import TYPE_CHECKING, Any, cast
 
 from pika import BasicProperties, ConnectionParameters, PlainCredentials, spec
 from pika.adapters.twisted_connection import TwistedProtocolConnection
+from pika.exceptions import StreamLostError
 from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import HostnameEndpoint, wrapClientTLS
-from twisted.internet.protocol import Factory
+from twisted.internet.error import ConnectionDone
+from twisted.internet.protocol import Factory, connectionDone
 from twisted.internet.ssl import (
     Certificate,
     PrivateCertificate,
     optionsForClientTLS,
     trustRootFromCertificates,
 )
+from twisted.python.failure import Failure
 from twisted.python.filepath import FilePath
 
 from vumi.broker.interface import Delivery
@@ -61,6 +64,8 @@ class LinkLost(BrokerError):
 class _Protocol(TwistedProtocolConnection):
     """pika's protocol, with Nagle's algorithm off and a hook after each chunk of data."""
 
+    ready: Deferred[Any] | None
+
     def __init__(self, parameters: ConnectionParameters, reactor: Any) -> None:
         super().__init__(parameters, custom_reactor=reactor)
         self.after_data: Callable[[], None] | None = None
@@ -84,6 +89,19 @@ class _Protocol(TwistedProtocolConnection):
     def open_channel(self) -> Deferred[TwistedChannel]:
         channel: Deferred[TwistedChannel] = self.channel()
         return channel
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        # The adapter takes an orderly end of the TCP connection for the reason, also when the
+        # broker has said the real one before (a wrong password, a closed connection).
+        if reason.check(ConnectionDone):
+            reason = Failure(self._impl._error or StreamLostError("it was closed by the broker"))
+        super().connectionLost(reason)
+
+    def _on_connection_failed(self, _connection: Any, error: Any = None) -> None:
+        # pika's own version keeps the reason to itself.
+        ready, self.ready = self.ready, None
+        if ready is not None:
+            ready.errback(error or LinkLost("The broker closed the connection."))
 
     @property
     def connection(self) -> Any:

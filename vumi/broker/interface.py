@@ -137,7 +137,8 @@ class Publication(Deferred[Any]):
 
     def has_listeners(self) -> bool:
         """Somebody waits for this Deferred's outcome."""
-        return bool(self.callbacks)
+        # The public name of this list warns since Twisted 25.5, and nothing else tells.
+        return bool(self._callbacks)
 
 
 class IReceiver(Interface):

@@ -84,6 +84,7 @@ class MemoryBroker:
         self.exchanges: dict[str, Exchange] = {}
         self.queues: dict[str, _Queue] = {}
         self.bindings: dict[str, list[tuple[str, str]]] = {}
+        self.subscriptions: list[_Subscription] = []
         self.unacked = 0
         self._tags = count(1)
         self._pump: IDelayedCall | None = None
@@ -134,13 +135,22 @@ class MemoryBroker:
     # Messages
 
     def publish(
-        self, exchange: str, routing_key: str, body: bytes, headers: Headers | None = None
+        self,
+        exchange: str,
+        routing_key: str,
+        body: bytes,
+        headers: Headers | None = None,
+        mandatory: bool = False,
     ) -> bool:
-        """Put a message on every queue it is routed to.
+        """Put a message on every queue it is routed to. Called once for each publish.
 
+        :param mandatory: If there is none, make one that is named like the routing key.
         :returns: Whether there was any.
         """
         queues = self.route(exchange, routing_key)
+        if mandatory and not queues and exchange:
+            self.declare_queue(Queue(routing_key, exchange))
+            queues = self.route(exchange, routing_key)
         for queue in queues:
             queue.ready.append(
                 Delivery(
@@ -208,22 +218,22 @@ class _Subscription:
         self, broker: MemoryBroker, queue: str, receiver: IReceiver, prefetch: int
     ) -> None:
         self.queue = queue
+        self.receiver = receiver
+        self.unacked: dict[int, Delivery] = {}
         self._broker = broker
-        self._receiver = receiver
         self._prefetch = prefetch
-        self._unacked: dict[int, Delivery] = {}
 
     def has_room(self) -> bool:
-        return not self._prefetch or len(self._unacked) < self._prefetch
+        return not self._prefetch or len(self.unacked) < self._prefetch
 
     def hand_out(self, delivery: Delivery) -> None:
         delivery.source = self
-        self._unacked[delivery.tag] = delivery
+        self.unacked[delivery.tag] = delivery
         self._broker.unacked += 1
-        self._receiver.delivered(delivery)
+        self.receiver.delivered(delivery)
 
     def ack(self, delivery: Delivery) -> None:
-        if self._unacked.pop(delivery.tag, None) is not None:
+        if self.unacked.pop(delivery.tag, None) is not None:
             self._broker.unacked -= 1
             self._broker.wake()
 
@@ -234,6 +244,8 @@ class _Subscription:
     def close(self) -> Deferred[None]:
         self.detach()
         self.give_back()
+        if self in self._broker.subscriptions:
+            self._broker.subscriptions.remove(self)
         return succeed(None)
 
     def detach(self) -> None:
@@ -245,8 +257,8 @@ class _Subscription:
     def give_back(self) -> None:
         """Put what is unacked back to the head of the queue, in order."""
         queue = self._broker.queues.get(self.queue)
-        for tag in sorted(self._unacked, reverse=True):
-            delivery = self._unacked.pop(tag)
+        for tag in sorted(self.unacked, reverse=True):
+            delivery = self.unacked.pop(tag)
             self._broker.unacked -= 1
             if queue is not None:
                 queue.ready.appendleft(
@@ -263,7 +275,7 @@ class _Subscription:
 
     def interrupt(self) -> None:
         """Behave as if the connection had been lost and found again."""
-        self._receiver.interrupted()
+        self.receiver.interrupted()
         self.give_back()
 
 
@@ -298,8 +310,7 @@ class MemoryConnection:
         self.connected = False
         self._closed = True
         for subscription in self._subscriptions:
-            subscription.detach()
-            subscription.give_back()
+            _ = subscription.close()
         self._subscriptions.clear()
         return succeed(None)
 
@@ -335,10 +346,7 @@ class MemoryConnection:
             )
         publication = Publication(exchange, routing_key, body, headers, mandatory, result)
         self._ledger.add(publication)
-        routed = self.broker.publish(exchange, routing_key, body, headers)
-        if mandatory and not routed and exchange:
-            self.broker.declare_queue(Queue(routing_key, exchange))
-            self.broker.publish(exchange, routing_key, body, headers)
+        self.broker.publish(exchange, routing_key, body, headers, mandatory)
         self._settle(publication)
         return publication
 
@@ -366,6 +374,7 @@ class MemoryConnection:
         subscription = _Subscription(self.broker, queue, receiver, prefetch)
         self.broker.queues.setdefault(queue, _Queue(queue)).subscriptions.append(subscription)
         self._subscriptions.append(subscription)
+        self.broker.subscriptions.append(subscription)
         self.broker.wake()
         result: Deferred[ISubscription] = succeed(subscription)
         return result
