@@ -26,6 +26,7 @@ from twisted.internet.ssl import (
 from twisted.python.failure import Failure
 from twisted.python.filepath import FilePath
 
+from vumi.broker.amqp_frames import PublishEncoder
 from vumi.broker.interface import Delivery
 from vumi.errors import BrokerError, ConfigError
 from vumi.tasks import on_outcome
@@ -199,7 +200,6 @@ class Link:
         self._to_flush: list[Callable[[], None]] = []
         self._flush_due = False
         self._closing = False
-        self._properties = BasicProperties(delivery_mode=PERSISTENT)
         protocol.after_data = self._flush
         if protocol.closed is not None:
             protocol.closed.addBoth(self._ended)
@@ -222,6 +222,8 @@ class Link:
         channel.add_on_return_callback(self._on_return)
         await selected
         self._publishing = channel
+        frame_max = connection.params.frame_max
+        self._encode_publish = PublishEncoder(channel.channel_number, frame_max).encode
 
     def _set_blocked(self, blocked: bool) -> None:
         self.blocked = blocked
@@ -297,17 +299,25 @@ class Link:
 
     def publish(self, publication: Publication) -> None:
         """Write a publish; its tag is one more than that of the one before."""
-        properties = self._properties
+        channel = self._publishing
+        if channel is None or not channel.is_open:
+            return
         if publication.headers:
-            properties = BasicProperties(delivery_mode=PERSISTENT, headers=publication.headers)
-        if self._publishing is not None:
-            self._publishing.basic_publish(
+            channel.basic_publish(
                 publication.exchange,
                 publication.routing_key,
                 publication.body,
-                properties,
+                BasicProperties(delivery_mode=PERSISTENT, headers=publication.headers),
                 publication.mandatory,
             )
+        else:
+            frames = self._encode_publish(
+                publication.exchange,
+                publication.routing_key,
+                publication.mandatory,
+                publication.body,
+            )
+            self._protocol.connection._output_marshaled_frames((frames,))
 
     def _on_confirm(self, frame: Any) -> None:
         method = frame.method
