@@ -1,0 +1,1 @@
+"""HTTP: what serves it and what asks for it. Knows nothing of workers and messages."""
