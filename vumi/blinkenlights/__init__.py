@@ -1,0 +1,1 @@
+"""How workers tell that they live and how much they do."""

@@ -1,0 +1,489 @@
+"""How the deliveries of one queue pass through a handler: the delivery promise, in one place.
+
+Knows the broker's interface, and a message only through the callables it is given (`decode`,
+`conversation_of`, `handle`). Knows no worker, connector or middleware.
+
+Theory of operation. Every delivery becomes a :class:`_Task` that goes through these states::
+
+    waiting ──> running ──> finished ──> acknowledged
+       │            │           ▲
+       │            └─ failed ──┤  (its dead letter is published)
+       └─ no message at all ────┘
+
+* *waiting*: no handler is free, the flow is paused, or an earlier message of the same conversation
+  is running. Messages of one conversation stand in a lane, and only the first of a lane may run.
+* *running*: the handler was called. A handler that is done when it returns costs no Deferred.
+* *finished*: the handler is done. The broker's publish counter is noted: what the handler has
+  published has a number up to it. The next of the lane may start; confirmations hold nobody up.
+* *acknowledged*: all publishes up to the noted number are confirmed.
+
+A lost connection means that the broker delivers again whatever has no acknowledgement. Those
+waiting are forgotten, as they will come again. Those running or finished are kept by their body,
+as are the last acknowledged ones (an ack may have been lost under way): when the same body comes
+again, it takes the place of the first delivery instead of being handled twice. Only messages with
+an id are treated so: two without one may well be two that are alike.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import Enum
+from inspect import iscoroutine
+from typing import TYPE_CHECKING, Any
+
+from twisted.internet.defer import Deferred
+from twisted.internet.defer import TimeoutError as DeferredTimeout
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from vumi.broker.interface import IReceiver, Publication, Queue
+from vumi.errors import HandlerRefused, HandlerTimeout, InvalidMessage
+from vumi.tasks import in_background, on_outcome
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Hashable
+
+    from twisted.internet.interfaces import IDelayedCall
+
+    from vumi.broker.interface import Delivery, IBroker, ISubscription
+
+__all__ = ["DeadReason", "DeliveryCounters", "DeliveryFlow", "FlowOptions", "dead_letter_queue"]
+
+DEFAULT_CONCURRENCY = 20
+DEFAULT_PREFETCH = 100
+#: Seconds after which a handler that has not finished is given up.
+DEFAULT_HANDLER_TIMEOUT = 600.0
+#: How many characters of an error and of its traceback go into a dead letter's headers.
+MAX_ERROR, MAX_TRACEBACK = 1_000, 8_000
+
+
+class DeadReason(Enum):
+    """Why a message became a dead letter: the header ``x-vumi-reason``."""
+
+    INVALID = "invalid-message"
+    FAILED = "handler-failed"
+    TIMEOUT = "handler-timeout"
+    REFUSED = "handler-refused"
+
+
+@dataclass
+class DeliveryCounters:
+    """What one queue's flow has counted since it was made.
+
+    :ivar handler_seconds: The sum of the time from a handler's call to its end, in seconds.
+    :ivar in_flight: Deliveries taken and not acknowledged at this moment.
+    """
+
+    consumed: int = 0
+    handled: int = 0
+    failed: int = 0
+    dead_lettered: int = 0
+    redelivered: int = 0
+    repeated: int = 0
+    in_flight: int = 0
+    handler_seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class FlowOptions:
+    """How a flow works.
+
+    :param concurrency: How many handlers may run at a time, at least 1.
+    :param prefetch: How many unacknowledged deliveries the broker may hand out; 0 is no limit.
+    :param handler_timeout: Seconds after which a handler is given up; 0 is never.
+    :param queue_arguments: For declaring the dead-letter queue.
+    """
+
+    concurrency: int = DEFAULT_CONCURRENCY
+    prefetch: int = DEFAULT_PREFETCH
+    handler_timeout: float = DEFAULT_HANDLER_TIMEOUT
+    queue_arguments: tuple[tuple[str, Any], ...] = ()
+
+
+def dead_letter_queue(queue: str) -> str:
+    """The name of the queue that takes a queue's dead letters."""
+    return f"{queue}.dead"
+
+
+class _Task:
+    """One delivery on its way."""
+
+    __slots__ = ("deferred", "delivery", "lane", "mark", "message", "over", "started")
+
+    def __init__(self, delivery: Delivery, message: Any, lane: Hashable) -> None:
+        self.delivery = delivery
+        self.message = message
+        self.lane = lane
+        self.started = 0.0
+        self.mark = 0
+        self.over = False
+        self.deferred: Deferred[Any] | None = None
+
+
+@implementer(IReceiver)
+class DeliveryFlow:
+    """Runs a handler over the deliveries of one queue.
+
+    :param broker: The connection that the deliveries come from and publishes go to.
+    :param queue: The queue's name.
+    :param exchange: The exchange of the queue, to which its dead-letter queue is bound too.
+    :param decode: Makes a message of a body, or raises :class:`~vumi.errors.InvalidMessage`.
+    :param handle: Takes a message; returns a value, a Deferred or a coroutine.
+    :param conversation_of: The conversation a message belongs to; ``None`` is of none.
+    :param options: See :class:`FlowOptions`.
+    :param scrub: Takes secrets out of a text before it goes into a log or a dead letter.
+    """
+
+    log = Logger()
+
+    def __init__(
+        self,
+        broker: IBroker,
+        queue: str,
+        exchange: str,
+        decode: Callable[[bytes], Any],
+        handle: Callable[[Any], Any],
+        conversation_of: Callable[[Any], Hashable] | None = None,
+        options: FlowOptions | None = None,
+        scrub: Callable[[str], str] = str,
+    ) -> None:
+        self.queue = queue
+        self.counters = DeliveryCounters()
+        self.paused = True
+        self._broker = broker
+        self._seconds = broker.clock.seconds
+        self._exchange = exchange
+        self._decode = decode
+        self._handle = handle
+        self._options = options or FlowOptions()
+        # One at a time is in order anyhow, and then in order of arrival across conversations too.
+        self._conversation_of = conversation_of if self._options.concurrency > 1 else None
+        self._scrub = scrub
+        self._subscription: ISubscription | None = None
+        self._waiting: deque[_Task] = deque()
+        self._lanes: dict[Hashable, deque[_Task] | None] = {}
+        self._running: set[_Task] = set()
+        self._finished: deque[_Task] = deque()
+        self._acknowledged: deque[bytes] = deque(maxlen=max(self._options.prefetch, 1))
+        self._expected_again: dict[bytes, _Task | None] = {}
+        self._quiet_waiters: list[Deferred[None]] = []
+        self._done_waiters: list[Deferred[None]] = []
+        self._filling = False
+        self._watchdog: IDelayedCall | None = None
+        broker.on_confirmed(self._confirmed)
+
+    # Life
+
+    async def resume(self) -> None:
+        """Let handlers start; on the first call also ask the broker for deliveries."""
+        self.paused = False
+        if self._subscription is None:
+            self._subscription = await self._broker.subscribe(
+                self.queue, self, self._options.prefetch
+            )
+        self._fill()
+
+    async def pause(self) -> None:
+        """Let no more handlers start, and wait for those that run."""
+        self.paused = True
+        await self.quiet()
+
+    async def quiet(self) -> None:
+        """Wait until no handler runs."""
+        if self._running:
+            waiter: Deferred[None] = Deferred()
+            self._quiet_waiters.append(waiter)
+            await waiter
+
+    async def drain(self, timeout: float) -> None:
+        """Ask for no more, finish what is in hand, and see it acknowledged.
+
+        :param timeout: How many seconds at most. What is unfinished then goes back to the broker.
+        """
+        if self._subscription is None:
+            return
+        await self._subscription.cancel()
+        if self.paused or not self.counters.in_flight:
+            return
+        waiter: Deferred[None] = Deferred()
+        self._done_waiters.append(waiter)
+        try:
+            await waiter.addTimeout(timeout, self._broker.clock)
+        except DeferredTimeout:
+            self._done_waiters.remove(waiter)
+            self.log.warn(
+                "{queue}: {count} messages were not finished within {timeout} s; the broker will "
+                "deliver them again",
+                event="drain-timeout",
+                queue=self.queue,
+                count=self.counters.in_flight,
+                timeout=timeout,
+            )
+
+    async def close(self) -> None:
+        """Stop for good. What has no acknowledgement goes back to the broker."""
+        self.paused = True
+        self._waiting.clear()
+        if self._watchdog is not None:
+            self._watchdog.cancel()
+            self._watchdog = None
+        if self._subscription is not None:
+            subscription, self._subscription = self._subscription, None
+            await subscription.close()
+
+    # From the broker
+
+    def delivered(self, delivery: Delivery) -> None:
+        counters = self.counters
+        counters.consumed += 1
+        counters.in_flight += 1
+        if delivery.redelivered:
+            counters.redelivered += 1
+        try:
+            message = self._decode(delivery.body)
+            lane = None if self._conversation_of is None else self._conversation_of(message)
+        except InvalidMessage as error:
+            self._bury(_Task(delivery, None, None), DeadReason.INVALID, Failure(error))
+            return
+        except Exception:  # noqa: BLE001 (a decoder that fails in its own way is a poison message)
+            self._bury(_Task(delivery, None, None), DeadReason.INVALID, Failure())
+            return
+        if self._expected_again and delivery.body in self._expected_again and _message_id(message):
+            self._came_again(delivery)
+            return
+        task = _Task(delivery, message, lane)
+        if lane is not None:
+            if lane in self._lanes:
+                others = self._lanes[lane]
+                if others is None:
+                    others = self._lanes[lane] = deque()
+                others.append(task)
+                return
+            self._lanes[lane] = None
+        if self.paused or len(self._running) >= self._options.concurrency or self._waiting:
+            self._waiting.append(task)
+        else:
+            self._run(task)
+
+    def interrupted(self) -> None:
+        forgotten = len(self._waiting) + sum(len(lane) for lane in self._lanes.values() if lane)
+        self._waiting.clear()
+        self._lanes = {task.lane: None for task in self._running if task.lane is not None}
+        self._expected_again = dict.fromkeys(self._acknowledged)
+        for task in (*self._running, *self._finished):
+            self._expected_again[task.delivery.body] = task
+        self.counters.in_flight -= forgotten
+        self._check_done()
+
+    def _came_again(self, delivery: Delivery) -> None:
+        """A delivery from before a lost connection: put it in the place of its first."""
+        self.counters.repeated += 1
+        self.counters.in_flight -= 1
+        task = self._expected_again.pop(delivery.body)
+        if task is not None and (task in self._running or task in self._finished):
+            task.delivery = delivery
+        else:
+            assert self._subscription is not None  # noqa: S101 (it made this delivery)
+            self._subscription.ack(delivery)
+
+    # Running handlers
+
+    def _run(self, task: _Task) -> None:
+        self._running.add(task)
+        task.started = self._seconds()
+        try:
+            result = self._handle(task.message)
+        except Exception:  # noqa: BLE001 (whatever a handler raises becomes a dead letter)
+            self._failed(task, Failure())
+            return
+        if isinstance(result, Publication) and not result.has_listeners():
+            # The handler's last act was a publish: its confirmation is waited for anyway.
+            self._succeeded(task, None)
+        elif isinstance(result, Deferred):
+            self._wait_for(task, result)
+        elif iscoroutine(result):
+            self._wait_for(task, Deferred.fromCoroutine(result))
+        else:
+            self._succeeded(task, result)
+
+    def _wait_for(self, task: _Task, deferred: Deferred[Any]) -> None:
+        task.deferred = deferred
+        on_outcome(
+            deferred,
+            lambda result: self._succeeded(task, result),
+            lambda failure: self._failed(task, failure),
+        )
+        if not task.over and self._options.handler_timeout and self._watchdog is None:
+            self._watch()
+
+    def _succeeded(self, task: _Task, result: Any) -> None:
+        if task.over:
+            return
+        if result is False:
+            self._failed(task, Failure(HandlerRefused("The handler returned False.")))
+            return
+        self.counters.handled += 1
+        self._end(task)
+        self._finish(task)
+        self._fill()
+
+    def _failed(self, task: _Task, failure: Failure) -> None:
+        if task.over:
+            return
+        self._end(task)
+        if failure.check(HandlerTimeout):
+            reason = DeadReason.TIMEOUT
+        elif failure.check(HandlerRefused):
+            reason = DeadReason.REFUSED
+        else:
+            reason = DeadReason.FAILED
+        self._bury(task, reason, failure)
+        self._fill()
+
+    def _end(self, task: _Task) -> None:
+        """The handler is done: its lane and its place are free."""
+        task.over = True
+        task.deferred = None
+        self.counters.handler_seconds += self._seconds() - task.started
+        self._running.discard(task)
+        lane = task.lane
+        if lane is not None:
+            others = self._lanes.get(lane)
+            if others:
+                # First in the queue, as it came before all that wait there.
+                self._waiting.appendleft(others.popleft())
+            else:
+                self._lanes.pop(lane, None)
+        if not self._running and self._quiet_waiters:
+            waiters, self._quiet_waiters = self._quiet_waiters, []
+            for waiter in waiters:
+                waiter.callback(None)
+
+    def _fill(self) -> None:
+        """Start handlers while there are places. A loop, so that no chain of messages recurses."""
+        if self._filling:
+            return
+        self._filling = True
+        try:
+            while (
+                self._waiting
+                and not self.paused
+                and len(self._running) < self._options.concurrency
+            ):
+                self._run(self._waiting.popleft())
+        finally:
+            self._filling = False
+
+    # Handlers that take too long
+
+    def _watch(self) -> None:
+        period = max(self._options.handler_timeout / 10, 0.01)
+        self._watchdog = self._broker.clock.callLater(period, self._check_timeouts)
+
+    def _check_timeouts(self) -> None:
+        self._watchdog = None
+        timeout = self._options.handler_timeout
+        oldest = self._seconds() - timeout
+        for task in [task for task in self._running if task.started <= oldest]:
+            deferred = task.deferred
+            self._failed(
+                task,
+                Failure(HandlerTimeout(f"The handler did not finish within {timeout:g} s.")),
+            )
+            if deferred is not None:
+                deferred.cancel()
+        if self._running and self._watchdog is None:
+            self._watch()
+
+    # After the handler
+
+    def _finish(self, task: _Task) -> None:
+        mark = self._broker.published
+        if self._broker.confirmed >= mark:
+            self._acknowledge(task)
+        else:
+            task.mark = mark
+            self._finished.append(task)
+
+    def _confirmed(self) -> None:
+        finished = self._finished
+        if finished:
+            confirmed = self._broker.confirmed
+            while finished and finished[0].mark <= confirmed:
+                self._acknowledge(finished.popleft())
+
+    def _acknowledge(self, task: _Task) -> None:
+        self.counters.in_flight -= 1
+        self._acknowledged.append(task.delivery.body)
+        if self._subscription is not None:
+            self._subscription.ack(task.delivery)
+        self._check_done()
+
+    def _check_done(self) -> None:
+        if self._done_waiters and not self.counters.in_flight:
+            waiters, self._done_waiters = self._done_waiters, []
+            for waiter in waiters:
+                waiter.callback(None)
+
+    # Dead letters
+
+    def _bury(self, task: _Task, reason: DeadReason, failure: Failure) -> None:
+        self.counters.failed += 1
+        self._log_dead_letter(task, reason, failure)
+        headers = self._dead_letter_headers(task.delivery, reason, failure)
+        in_background(self._publish_dead_letter(task, headers), self.log, "A dead letter")
+
+    def _log_dead_letter(self, task: _Task, reason: DeadReason, failure: Failure) -> None:
+        words = "{queue}: message {message_id} becomes a dead letter ({reason}) {traceback}"
+        fields: dict[str, Any] = {
+            "event": "dead-letter",
+            "queue": self.queue,
+            "message_id": _message_id(task.message),
+            "reason": reason.value,
+        }
+        traceback = failure.getTraceback()
+        scrubbed = self._scrub(traceback)
+        if scrubbed == traceback:
+            self.log.failure(words, failure=failure, traceback="", **fields)
+        else:
+            # The failure itself holds a secret.
+            self.log.critical(words, traceback=scrubbed, **fields)
+
+    async def _publish_dead_letter(self, task: _Task, headers: dict[str, Any]) -> None:
+        name = dead_letter_queue(self.queue)
+        arguments = dict(self._options.queue_arguments)
+        await self._broker.declare_queue(Queue(name, self._exchange, arguments=arguments))
+        _ = self._broker.publish(
+            self._exchange, name, task.delivery.body, headers=headers, mandatory=True
+        )
+        self.counters.dead_lettered += 1
+        self._finish(task)
+
+    def _dead_letter_headers(
+        self, delivery: Delivery, reason: DeadReason, failure: Failure
+    ) -> dict[str, Any]:
+        now = datetime.now(UTC).isoformat(timespec="seconds")
+        before = delivery.headers
+        error = f"{failure.type.__name__ if failure.type else 'Error'}: {failure.value}"
+        return {
+            **before,
+            "x-vumi-reason": reason.value,
+            "x-vumi-error": self._scrub(error)[:MAX_ERROR],
+            "x-vumi-traceback": self._scrub(failure.getTraceback())[-MAX_TRACEBACK:],
+            "x-vumi-queue": self.queue,
+            "x-vumi-first-seen": before.get("x-vumi-first-seen", now),
+            "x-vumi-last-seen": now,
+            "x-vumi-count": int(before.get("x-vumi-count", 0)) + 1,
+        }
+
+
+def _message_id(message: Any) -> str | None:
+    for name in ("message_id", "event_id"):
+        try:
+            return str(message[name])
+        except (KeyError, TypeError, IndexError):
+            continue
+    return None
