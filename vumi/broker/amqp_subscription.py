@@ -62,12 +62,15 @@ class AmqpSubscription:
         channel = opened._channel
         self._link, self._channel, self._acks = link, channel, AckBatch()
         opened.on_closed.addBoth(self._channel_closed, channel)
-        channel.add_on_cancel_callback(lambda _frame: self._cancelled_by_broker(opened))
-        consuming: Deferred[Any] = Deferred()
-        opened.on_closed.addBoth(lambda reason: _end(consuming, reason))
+        channel.add_on_cancel_callback(lambda _frame: self._cancelled_by_broker(link, opened))
         if self._prefetch:
             channel.basic_qos(prefetch_count=self._prefetch)
-        self._consumer_tag = channel.basic_consume(
+        await self._consume(opened)
+
+    async def _consume(self, opened: TwistedChannel) -> None:
+        consuming: Deferred[Any] = Deferred()
+        opened.on_closed.addBoth(lambda reason: _end(consuming, reason))
+        self._consumer_tag = opened._channel.basic_consume(
             self.queue, self._on_delivery, callback=lambda frame: _end(consuming, frame)
         )
         outcome = await consuming
@@ -93,7 +96,7 @@ class AmqpSubscription:
         if (
             delivery.source is self._channel
             and self._link is not None
-            and (self._acks.add(delivery.tag))
+            and self._acks.add(delivery.tag)
         ):
             self._link.flush_later(self.flush)
 
@@ -121,11 +124,27 @@ class AmqpSubscription:
         if link is not None and not link.over:
             self._resubscribe_later(link, getattr(reason, "value", reason))
 
-    def _cancelled_by_broker(self, opened: TwistedChannel) -> None:
-        # The queue was deleted, or its node left the cluster. Closing the channel leads to
-        # _channel_closed, which starts over.
-        if not self._cancelled and opened.is_open:
-            opened.close()
+    def _cancelled_by_broker(self, link: Link, opened: TwistedChannel) -> None:
+        # The queue was deleted, or its node left the cluster. What is in hand goes on as it is: the
+        # broker may not have it any more. Acks for it on this channel do no harm.
+        if opened._channel is self._channel and not self._cancelled:
+            self.log.warn(
+                "The broker ended consuming from {queue}: the queue was deleted or has moved. It "
+                "is declared and consumed again",
+                event="broker-consumer-cancelled",
+                queue=self.queue,
+            )
+            in_background(self._consume_again(link, opened), self.log, "Consuming again")
+
+    async def _consume_again(self, link: Link, opened: TwistedChannel) -> None:
+        try:
+            await self._broker.redeclare(link, self.queue)
+            if opened.is_open and not self._cancelled:
+                await self._consume(opened)
+        except BrokerError:
+            # Closing the channel leads to _channel_closed, which starts over.
+            if opened.is_open:
+                _ = opened.close()
 
     def _resubscribe_later(self, link: Link, reason: object) -> None:
         self.log.warn(
@@ -135,6 +154,7 @@ class AmqpSubscription:
             reason=reason,
             seconds=RESUBSCRIBE_DELAY,
         )
+        self._retry_no_more()
         self._retry = self._broker.clock.callLater(RESUBSCRIBE_DELAY, self._resubscribe, link)
 
     def _retry_no_more(self) -> None:
