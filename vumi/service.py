@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from twisted.application.service import MultiService
 from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.error import CannotListenError
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
@@ -117,7 +118,7 @@ class Worker(MultiService):
 
     def _start_failed(self, failure: Failure) -> None:
         what = self.name or type(self).__name__
-        if failure.check(VumiError, OSError):
+        if failure.check(VumiError, CannotListenError, OSError):
             self.log.critical(
                 "{worker} could not start: {reason}",
                 event="worker-start-failed",

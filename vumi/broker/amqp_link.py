@@ -23,6 +23,7 @@ from twisted.internet.ssl import (
     optionsForClientTLS,
     trustRootFromCertificates,
 )
+from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.python.filepath import FilePath
 
@@ -186,6 +187,8 @@ class Link:
     :ivar blocked: The broker takes no publishes for now.
     """
 
+    log = Logger()
+
     def __init__(
         self, protocol: _Protocol, where: str, reactor: Any, observer: PublishObserver
     ) -> None:
@@ -227,6 +230,19 @@ class Link:
 
     def _set_blocked(self, blocked: bool) -> None:
         self.blocked = blocked
+        if blocked:
+            self.log.warn(
+                "The broker at {where} takes no publishes for now, as it lacks memory or disk "
+                "space; messages wait",
+                event="broker-blocked",
+                where=self.where,
+            )
+        else:
+            self.log.info(
+                "The broker at {where} takes publishes again",
+                event="broker-unblocked",
+                where=self.where,
+            )
 
     # The end
 

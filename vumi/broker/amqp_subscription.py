@@ -125,7 +125,7 @@ class AmqpSubscription:
             self._resubscribe_later(link, getattr(reason, "value", reason))
 
     def _cancelled_by_broker(self, link: Link, opened: TwistedChannel) -> None:
-        # The queue was deleted, or its node left the cluster. What is in hand goes on as it is: the
+        # The queue was deleted, or its node left the cluster. What is in hand goes on: the
         # broker may not have it any more. Acks for it on this channel do no harm.
         if opened._channel is self._channel and not self._cancelled:
             self.log.warn(

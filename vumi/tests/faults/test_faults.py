@@ -1,0 +1,322 @@
+"""Each fault under load: nothing lost, nothing out of order, and the consumers go on.
+
+With ``VUMI_UPDATE_DOCS=1`` the results are written to ``docs/operations/fault-table.rst``.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import time
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+from shutil import rmtree
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import pytest
+from twisted.internet import reactor
+from twisted.internet.defer import Deferred
+from twisted.internet.task import deferLater
+from twisted.internet.threads import deferToThread
+from twisted.trial.unittest import TestCase
+
+from vumi.broker import BrokerAddress, Delivery, Exchange
+from vumi.broker.amqp import AmqpBroker
+from vumi.delivery import dead_letter_queue
+from vumi.message import TransportUserMessage
+from vumi.tests.faults.chain import HEARTBEAT, ROOT, Chain, FreezingLink
+from vumi.tests.faults.network import Phones
+from vumi.tests.servers import RabbitMQServer, require
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+pytestmark = pytest.mark.integration
+
+MESSAGES, RATE = 600, 300
+#: Seconds that everything has to be answered in after the last message was sent.
+PATIENCE = 90
+
+
+@dataclass(frozen=True)
+class Fault:
+    """Something that breaks, and is mended.
+
+    :param title: What, for the table.
+    :param breaks: Does it; runs in a thread, may block.
+    :param evidence: Words that a process logs only because of it: which process, which words.
+    :param duplicates: What may be answered twice; nothing if empty.
+    """
+
+    title: str
+    breaks: Callable[[FaultTests], None]
+    evidence: tuple[str, str]
+    duplicates: str = ""
+
+
+def _killed(name: str) -> Callable[[FaultTests], None]:
+    def kill(test: FaultTests) -> None:
+        process = getattr(test.chain, name)
+        process.kill()
+        process.start()
+
+    return kill
+
+
+def _stopped(name: str) -> Callable[[FaultTests], None]:
+    def stop(test: FaultTests) -> None:
+        process = getattr(test.chain, name)
+        process.stop()
+        process.start()
+
+    return stop
+
+
+def _broker_restarted(test: FaultTests) -> None:
+    test.server.restart()
+
+
+def _broker_killed(test: FaultTests) -> None:
+    test.server.kill()
+    test.server.start()
+
+
+def _connections_cut(test: FaultTests) -> None:
+    test.server.evaluate(
+        '[rabbit_networking:close_connection(C, <<"fault">>) '
+        "|| C <- rabbit_networking:connections()]"
+    )
+
+
+def _link_frozen(test: FaultTests) -> None:
+    test.link.freeze()
+    time.sleep(3 * HEARTBEAT)
+    test.link.thaw()
+
+
+def _channels_closed(test: FaultTests) -> None:
+    # An ack for a delivery that never was: RabbitMQ closes the channel for it.
+    test.server.evaluate(
+        "[rabbit_channel:do(C, {'basic.ack', 999999999, false}) || C <- rabbit_channel:list()]"
+    )
+
+
+def _memory_alarm(test: FaultTests) -> None:
+    test.server.node_memory_alarm(True)
+    time.sleep(3)
+    test.server.node_memory_alarm(False)
+
+
+def _queue_deleted(test: FaultTests) -> None:
+    # What waits in a queue goes with it by definition: it is deleted while nothing waits.
+    test.server.rabbitmqctl("delete_queue", "--vhost", "/develop", "--if-empty", "app.inbound")
+
+
+CRASH = "what the crashed worker had in hand"
+RESENT = "publishes whose confirmation was lost"
+
+STARTED = "Starting a"
+CONNECTED = "Connected to the broker"
+ALARM = "takes no publishes"
+
+
+def _worker_faults() -> dict[str, Fault]:
+    faults = {}
+    for name in ("application", "relay", "transport"):
+        evidence = (name, STARTED)
+        faults[f"{name}_killed"] = Fault(
+            f"{name} killed and restarted", _killed(name), evidence, CRASH
+        )
+        faults[f"{name}_stopped"] = Fault(
+            f"{name} told to stop, restarted", _stopped(name), evidence
+        )
+    return faults
+
+
+FAULTS = {
+    **_worker_faults(),
+    "broker_restarted": Fault(
+        "RabbitMQ stopped and started", _broker_restarted, ("relay", CONNECTED), RESENT
+    ),
+    "broker_killed": Fault(
+        "RabbitMQ killed and started", _broker_killed, ("relay", CONNECTED), RESENT
+    ),
+    "connections_cut": Fault(
+        "all connections closed by RabbitMQ", _connections_cut, ("transport", CONNECTED), RESENT
+    ),
+    "link_frozen": Fault(
+        "TCP link frozen for three heartbeats",
+        _link_frozen,
+        ("application", CONNECTED),
+        RESENT,
+    ),
+    "channels_closed": Fault(
+        "all channels closed by RabbitMQ", _channels_closed, ("relay", CONNECTED), RESENT
+    ),
+    "memory_alarm": Fault(
+        "memory alarm blocks publishers for 3 s", _memory_alarm, ("transport", ALARM)
+    ),
+    "queue_deleted": Fault(
+        "queue deleted under its consumer",
+        _queue_deleted,
+        ("application", "declared and consumed again"),
+    ),
+}
+
+
+class FaultTests(TestCase):
+    """One chain of processes goes through all faults, one after another."""
+
+    timeout = 240
+
+    directory: ClassVar[Path]
+    server: ClassVar[RabbitMQServer]
+    link: ClassVar[FreezingLink]
+    chain: ClassVar[Chain]
+    rows: ClassVar[list[tuple[str, ...]]] = []
+
+    @classmethod
+    def setUpClass(cls) -> None:
+        require(RabbitMQServer)
+        cls.directory = Path(tempfile.mkdtemp(prefix="vumi-faults-"))
+        cls.server = RabbitMQServer(cls.directory / "rabbitmq")
+        cls.server.start()
+        cls.link = FreezingLink(cls.server.port)
+        cls.chain = Chain(cls.server, cls.directory, cls.link.port)
+        cls.chain.start()
+
+    @classmethod
+    def tearDownClass(cls) -> None:
+        cls.chain.stop()
+        cls.link.close()
+        cls.server.stop()
+        rmtree(cls.directory)
+        if os.environ.get("VUMI_UPDATE_DOCS"):
+            write_table(cls.rows)
+
+    async def phones(self) -> Phones:
+        """The network, connected, and the whole chain answering."""
+        prefix = f"+2782{zlib.crc32(self.id().encode()) % 10000:04}"
+        phones = Phones(reactor, self.chain.port, prefix)
+        phones.start()
+        self.addCleanup(phones.stop)
+        phones.send(1, RATE)
+        await phones.all_answered(PATIENCE)
+        assert not phones.book.lost, f"the chain does not answer: {self.logs()}"
+        return phones
+
+    def log_of(self, process: str) -> str:
+        log: str = getattr(self.chain, process).log
+        return log
+
+    def logs(self) -> str:
+        return "\n".join(f"--- {p.name}\n{p.log[-3000:]}" for p in self.chain.processes)
+
+    async def go_through(self, fault: Fault) -> None:
+        phones = await self.phones()
+        process, words = fault.evidence
+        told = self.log_of(process).count(words)
+        phones.send(MESSAGES, RATE)
+        await deferLater(reactor, MESSAGES / RATE / 3, lambda: None)
+        await deferToThread(fault.breaks, self)
+        await phones.all_answered(PATIENCE)
+        # A second answer to the last numbers may still be under way.
+        await deferLater(reactor, 0.3, lambda: None)
+        book = phones.book
+        self.rows.append(
+            (
+                fault.title,
+                f"{book.sent_count:,}",
+                f"{book.answered_count:,}",
+                str(len(book.lost)),
+                str(book.duplicates),
+                str(book.reordered),
+            )
+        )
+        self.assertEqual(book.lost, [], self.logs())
+        self.assertEqual(book.reordered, 0)
+        self.assertGreater(self.log_of(process).count(words), told, "the fault did not happen")
+        if not fault.duplicates:
+            self.assertEqual(book.duplicates, 0)
+        self.assertEqual([p.name for p in self.chain.processes if not p.running], [])
+
+    async def test_poison(self) -> None:
+        """What can't be handled becomes a dead letter with its reason; the rest goes on."""
+        phones = await self.phones()
+        broker = AmqpBroker(BrokerAddress.from_url(self.server.url()), reactor)
+        await broker.start()
+        self.addCleanup(broker.stop)
+        await broker.declare_exchange(Exchange("vumi"))
+        phones.send(MESSAGES, RATE)
+
+        def user_message(content: str) -> bytes:
+            return TransportUserMessage(
+                to_addr="8864",
+                from_addr=f"+{content}",
+                content=content,
+                transport_name="net",
+                transport_type="sms",
+            ).to_bytes()
+
+        poison = {
+            b"\xffnot JSON": "invalid-message",
+            b"[1, 2]": "invalid-message",
+            b'{"message_version": "20110921"}': "invalid-message",
+            user_message("raise"): "handler-failed",
+            user_message("hang"): "handler-timeout",
+        }
+        for body in poison:
+            await broker.publish("vumi", "app.inbound", body)
+        await phones.all_answered(PATIENCE)
+        dead: dict[bytes, str] = {}
+        for _ in range(200):
+            letter: Delivery | None = await broker.get(dead_letter_queue("app.inbound"))
+            if letter is not None:
+                dead[letter.body] = letter.headers["x-vumi-reason"]
+            if len(dead) == len(poison):
+                break
+            await deferLater(reactor, 0.05, lambda: None)
+        self.assertEqual(dead, poison)
+        book = phones.book
+        self.assertEqual((book.lost, book.reordered, book.duplicates), ([], 0, 0), self.logs())
+        self.rows.append(
+            (
+                "5 poison messages among them",
+                f"{book.sent_count:,}",
+                f"{book.answered_count:,}",
+                "0",
+                "0",
+                "0",
+            )
+        )
+
+
+def _make_test(fault: Fault) -> Callable[[FaultTests], Any]:
+    def test(self: FaultTests) -> Deferred[None]:
+        return Deferred.fromCoroutine(self.go_through(fault))
+
+    return test
+
+
+for _name, _fault in FAULTS.items():
+    setattr(FaultTests, f"test_{_name}", _make_test(_fault))
+
+
+HEADINGS = ("fault", "sent", "answered", "lost", "duplicates", "reordered")
+
+
+def write_table(rows: list[tuple[str, ...]]) -> None:
+    """Write the results for the documentation."""
+    widths = [
+        max(len(row[column]) for row in (HEADINGS, *rows)) for column in range(len(HEADINGS))
+    ]
+    rule = "  ".join("=" * width for width in widths)
+
+    def line(row: tuple[str, ...]) -> str:
+        cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=True)]
+        return "  ".join(cells).rstrip()
+
+    table = [rule, line(HEADINGS), rule, *map(line, rows), rule]
+    path = ROOT / "docs" / "operations" / "fault-table.rst"
+    path.write_text(".. Written by vumi/tests/faults/test_faults.py\n\n" + "\n".join(table) + "\n")

@@ -1,0 +1,144 @@
+"""The workers of the fault suite: a transport to the numbered network, a relay, an application.
+
+The network is a line protocol over TCP in which each side acknowledges, as real ones do:
+
+* ``in <user> <number>`` from the phones, answered by ``ok <user> <number>`` once the message is
+  safely published;
+* ``out <user> <number>`` to the phones, answered by ``got <user> <number>``.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar, cast
+
+from twisted.internet.defer import Deferred
+from twisted.internet.endpoints import TCP4ServerEndpoint
+from twisted.internet.protocol import Factory
+from twisted.protocols.basic import LineReceiver
+
+from vumi.application import ApplicationWorker
+from vumi.config import ConfigInt
+from vumi.tasks import on_outcome
+from vumi.transports import Transport, TransportConfig
+from vumi.worker import BaseWorker
+
+if TYPE_CHECKING:
+    from twisted.internet.interfaces import IListeningPort, ITCPTransport
+    from twisted.python.failure import Failure
+
+    from vumi.message import TransportUserMessage
+
+__all__ = ["Application", "NumbersTransport", "Relay"]
+
+
+class NumbersTransportConfig(TransportConfig):
+    """Options of the transport to the numbered network."""
+
+    port = ConfigInt("The TCP port that the network connects to.", required=True, static=True)
+
+
+class _Line(LineReceiver):
+    """The connection to the phones."""
+
+    delimiter = b"\n"
+
+    def __init__(self, worker: NumbersTransport) -> None:
+        self.worker = worker
+
+    def connectionMade(self) -> None:
+        cast("ITCPTransport", self.transport).setTcpNoDelay(True)
+        self.worker.connected(self)
+
+    def connectionLost(self, reason: Any = None) -> None:
+        self.worker.disconnected(self)
+
+    def lineReceived(self, line: bytes) -> None:
+        verb, user, number = line.decode().split(" ")
+        if verb == "in":
+            self.worker.came_in(self, user, number)
+        else:
+            self.worker.was_taken(user, number)
+
+    def say(self, *words: str) -> None:
+        self.sendLine(" ".join(words).encode())
+
+
+class NumbersTransport(Transport):
+    """A transport to the numbered network."""
+
+    CONFIG_CLASS: ClassVar[Any] = NumbersTransportConfig
+
+    async def setup_transport(self) -> None:
+        self._line: _Line | None = None
+        self._untaken: dict[tuple[str, str], Deferred[None]] = {}
+        factory = Factory.forProtocol(lambda: _Line(self))
+        factory.noisy = False
+        endpoint = TCP4ServerEndpoint(
+            self.clock, self.get_static_config().port, interface="127.0.0.1"
+        )
+        self._listening: IListeningPort = await endpoint.listen(factory)
+
+    async def teardown_transport(self) -> None:
+        stopped = self._listening.stopListening()
+        if stopped is not None:
+            await stopped
+        if self._line is not None and self._line.transport is not None:
+            self._line.transport.loseConnection()
+
+    def connected(self, line: _Line) -> None:
+        self._line = line
+        for user, number in self._untaken:
+            line.say("out", user, number)
+
+    def disconnected(self, line: _Line) -> None:
+        if self._line is line:
+            self._line = None
+
+    def came_in(self, line: _Line, user: str, number: str) -> None:
+        published = self.publish_message(
+            to_addr="8864", from_addr=user, content=number, transport_type="sms"
+        )
+
+        def failed(failure: Failure) -> None:
+            """No word to the phones: they will say it again."""
+
+        on_outcome(published, lambda _: line.say("ok", user, number), failed)
+
+    async def handle_outbound_message(self, message: TransportUserMessage) -> None:
+        user, number = str(message["to_addr"]), str(message["content"])
+        taken = self._untaken.setdefault((user, number), Deferred())
+        if self._line is not None:
+            self._line.say("out", user, number)
+        await taken
+        await self.publish_ack(message["message_id"], number)
+
+    def was_taken(self, user: str, number: str) -> None:
+        taken = self._untaken.pop((user, number), None)
+        if taken is not None:
+            taken.callback(None)
+
+
+class Relay(BaseWorker):
+    """What a dispatcher does, at its least: passes everything on between two names."""
+
+    async def setup_connectors(self) -> None:
+        net = await self.setup_ri_connector("net")
+        app = await self.setup_ro_connector("app")
+        net.set_default_inbound_handler(app.publish_inbound)
+        net.set_default_event_handler(app.publish_event)
+        app.set_default_outbound_handler(net.publish_outbound)
+
+    def setup_worker(self) -> Any:
+        return self.unpause_connectors()
+
+
+class Application(ApplicationWorker):
+    """Answers each number with itself; breaks when told to."""
+
+    def consume_user_message(self, message: TransportUserMessage) -> Any:
+        content = message["content"]
+        if content == "raise":
+            raise ValueError("told to raise")
+        if content == "hang":
+            return Deferred()
+        return self.reply_to(message, content)
