@@ -214,8 +214,9 @@ class MiddlewareStack:
         self.consume_middlewares = sorted(
             self.middlewares, key=lambda middleware: middleware.consume_priority or 0
         )
+        outwards = self.middlewares[::-1]
         self.publish_middlewares = sorted(
-            self.middlewares, key=lambda middleware: middleware.publish_priority or 0
+            outwards, key=lambda middleware: middleware.publish_priority or 0
         )
         self._torn_down = False
 
@@ -310,12 +311,21 @@ def create_middlewares_from_config(worker: Any, config: Mapping[str, Any]) -> li
 def setup_middlewares_from_config(
     worker: Any, config: Mapping[str, Any]
 ) -> Deferred[list[BaseMiddleware]]:
-    """Make the middlewares that a worker's config lists and set them up, one after another."""
+    """Make the middlewares that a worker's config lists and set them up, one after another.
+
+    If one fails, those before it are torn down again.
+    """
 
     async def setup() -> list[BaseMiddleware]:
         middlewares = create_middlewares_from_config(worker, config)
-        for middleware in middlewares:
-            await settle(middleware.setup_middleware())
+        ready: list[BaseMiddleware] = []
+        try:
+            for middleware in middlewares:
+                await settle(middleware.setup_middleware())
+                ready.append(middleware)
+        except Exception:
+            await MiddlewareStack(ready).teardown()
+            raise
         return middlewares
 
     return Deferred.fromCoroutine(setup())

@@ -1,0 +1,55 @@
+"""The command ``vumi``: its parts and how it ends.
+
+Each subcommand has its module. None imports at its top what it needs only when it runs: asking for
+help is quick.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+import vumi as package
+from vumi.cli.broker import broker
+from vumi.cli.check import check
+from vumi.cli.dead import dead
+from vumi.cli.describe import describe
+from vumi.cli.mistakes import mistake_lines
+from vumi.cli.run import run
+from vumi.cli.workers import workers
+from vumi.errors import VumiError
+
+__all__ = ["vumi"]
+
+
+class CommandGroup(click.Group):
+    """A group of commands that ends with a line for each problem of a :class:`VumiError`."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except VumiError as error:
+            for line in mistake_lines(error):
+                click.echo(line, err=True)
+            ctx.exit(1)
+
+
+@click.group(
+    cls=CommandGroup,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="Example: vumi run config/demo.yaml",
+)
+@click.version_option(package.__version__, prog_name="vumi", message="%(prog)s %(version)s")
+def vumi() -> None:
+    """Conversations over phones: USSD, SMS and chat.
+
+    Workers are what you start: transports, which speak to a network of phones, applications, which
+    hold the conversation, and dispatchers between them. Here you look at workers and at their
+    configurations, and run several in one process while you work. In production each is its own
+    process: see twistd vumi_worker --help.
+    """
+
+
+for command in (run, check, describe, workers, broker, dead):
+    vumi.add_command(command)

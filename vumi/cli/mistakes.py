@@ -1,0 +1,20 @@
+"""What a user who made a mistake is told."""
+
+from __future__ import annotations
+
+from vumi.errors import ConfigError
+
+__all__ = ["mistake_lines"]
+
+
+def mistake_lines(error: Exception) -> list[str]:
+    """The lines to show for an error: one for each problem.
+
+    :param error: What was raised because of what the user did.
+    """
+    problems = error.problems if isinstance(error, ConfigError) else ()
+    return [f"Error: {_one_line(problem)}" for problem in problems or (str(error),)]
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())

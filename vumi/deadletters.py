@@ -1,0 +1,231 @@
+"""Dead letters, for operators: read, retried, thrown away.
+
+A queue's dead letters are in the queue ``<queue>.dead``, put there by :mod:`vumi.delivery` with
+the reason in headers, or by RabbitMQ itself when a quorum queue gives a message up. Knows the
+broker's interface and those headers. Knows no command line.
+
+Nothing is taken off the queue before it is safe elsewhere: letters are held unacknowledged while
+they are looked at or published again, and what is not acknowledged goes back to its place.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from twisted.internet.defer import Deferred
+from zope.interface import implementer
+
+from vumi.broker import IReceiver
+from vumi.delivery import dead_letter_queue
+from vumi.errors import BrokerError, InvalidMessage
+from vumi.payload import decode_payload
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from vumi.broker import Delivery, IBroker
+
+__all__ = ["DeadLetter", "DeadLetters"]
+
+#: The reason shown for what RabbitMQ itself has put aside.
+GIVEN_UP = "delivery-limit"
+#: Seconds that the broker has to hand out a letter it said it has.
+PATIENCE = 10.0
+
+
+@dataclass(frozen=True)
+class DeadLetter:
+    """One dead letter.
+
+    :ivar number: Its place in the queue, from 1.
+    :ivar message_id: The message's id, if it has one.
+    :ivar reason: Why it is dead, one of a few words (``handler-failed`` ...).
+    :ivar error: What went wrong, in one line.
+    :ivar traceback: Where, if a handler failed.
+    :ivar queue: The queue that it was taken from.
+    :ivar first_seen: When it died first, ISO 8601, UTC.
+    :ivar last_seen: When it died last.
+    :ivar count: How often it has died.
+    """
+
+    number: int
+    body: bytes
+    message_id: str | None
+    reason: str
+    error: str
+    traceback: str
+    queue: str
+    first_seen: str
+    last_seen: str
+    count: int
+
+    @classmethod
+    def from_delivery(cls, delivery: Delivery, number: int, queue: str) -> DeadLetter:
+        """Read a letter from what the broker hands out.
+
+        :param queue: The queue it died in, unless the letter says so.
+        """
+        headers = delivery.headers
+        given_up = headers.get("x-death")
+        death: dict[str, Any] = given_up[0] if given_up else {}
+        when = str(death.get("time", ""))
+        return cls(
+            number=number,
+            body=delivery.body,
+            message_id=_message_id(delivery.body),
+            reason=str(headers.get("x-vumi-reason", GIVEN_UP if death else "unknown")),
+            error=str(headers.get("x-vumi-error", death.get("reason", ""))),
+            traceback=str(headers.get("x-vumi-traceback", "")),
+            queue=str(headers.get("x-vumi-queue", queue)),
+            first_seen=str(headers.get("x-vumi-first-seen", when)),
+            last_seen=str(headers.get("x-vumi-last-seen", when)),
+            count=int(headers.get("x-vumi-count", death.get("count", 1))),
+        )
+
+    def is_called(self, name: str) -> bool:
+        """Whether it is meant by a message id or by its number in the queue."""
+        return name in (self.message_id, str(self.number))
+
+
+def _message_id(body: bytes) -> str | None:
+    try:
+        payload = decode_payload(body)
+    except InvalidMessage:
+        return None
+    message_id = payload.get("message_id") or payload.get("event_id")
+    return None if message_id is None else str(message_id)
+
+
+@implementer(IReceiver)
+class _Holder:
+    """Takes letters in hand, as many as asked for."""
+
+    def __init__(self) -> None:
+        self.deliveries: list[Delivery] = []
+        self._wanted = 0
+        self._waiter: Deferred[None] | None = None
+
+    def delivered(self, delivery: Delivery) -> None:
+        self.deliveries.append(delivery)
+        self._check()
+
+    def interrupted(self) -> None:
+        if self._waiter is not None and not self._waiter.called:
+            self._waiter.errback(BrokerError("The connection to the broker was lost: try again."))
+
+    def until(self, number: int) -> Deferred[None]:
+        self._wanted = number
+        self._waiter = Deferred()
+        self._check()
+        return self._waiter
+
+    def _check(self) -> None:
+        if (
+            self._waiter is not None
+            and not self._waiter.called
+            and len(self.deliveries) >= self._wanted
+        ):
+            self._waiter.callback(None)
+
+
+class DeadLetters:
+    """The dead letters of one queue.
+
+    :param broker: A connection, started.
+    :param queue: The queue's name, with or without ``.dead``.
+    """
+
+    def __init__(self, broker: IBroker, queue: str) -> None:
+        self.queue = queue.removesuffix(".dead")
+        self.name = dead_letter_queue(self.queue)
+        self._broker = broker
+
+    async def count(self) -> int:
+        """How many there are.
+
+        :raises BrokerError: The queue has never had any: there is no queue for them.
+        """
+        depth = await self._broker.depth(self.name)
+        if depth is None:
+            raise BrokerError(
+                f"There is no queue {self.name!r}: {self.queue!r} has had no dead letter yet, or "
+                "is the name wrong?"
+            )
+        return depth
+
+    async def read(self, limit: int = 100) -> list[DeadLetter]:
+        """The first letters; they stay where they are.
+
+        :param limit: How many at most.
+        """
+        letters: list[DeadLetter] = []
+
+        async def keep(letter: DeadLetter, delivery: Delivery) -> bool:
+            letters.append(letter)
+            return False
+
+        await self._each(keep, limit)
+        return letters
+
+    async def retry(
+        self,
+        chosen: Callable[[DeadLetter], bool] = lambda letter: True,
+        progress: Callable[[int], None] = lambda done: None,
+    ) -> int:
+        """Put letters back on the queue that they died in, to be handled again.
+
+        Their headers go along, so that a letter that dies again says how often it has.
+
+        :param chosen: Which.
+        :param progress: Called with 1 after each letter looked at.
+        :returns: How many were put back.
+        """
+
+        async def put_back(letter: DeadLetter, delivery: Delivery) -> bool:
+            progress(1)
+            if not chosen(letter):
+                return False
+            headers = {
+                name: value for name, value in delivery.headers.items() if name != "x-death"
+            }
+            await self._broker.publish(
+                "", letter.queue, letter.body, headers=headers, mandatory=True
+            )
+            return True
+
+        return await self._each(put_back)
+
+    async def purge(
+        self,
+        chosen: Callable[[DeadLetter], bool] = lambda letter: True,
+        progress: Callable[[int], None] = lambda done: None,
+    ) -> int:
+        """Throw letters away for good. Takes what :meth:`retry` takes."""
+
+        async def drop(letter: DeadLetter, delivery: Delivery) -> bool:
+            progress(1)
+            return chosen(letter)
+
+        return await self._each(drop)
+
+    async def _each(self, deal_with: Callable[..., Any], limit: int | None = None) -> int:
+        """Hold each letter that is there now in turn; acknowledge those that are dealt with."""
+        there = await self.count()
+        number = there if limit is None else min(there, limit)
+        if not number:
+            return 0
+        holder = _Holder()
+        subscription = await self._broker.subscribe(self.name, holder, prefetch=0)
+        done = 0
+        try:
+            for index in range(number):
+                await holder.until(index + 1).addTimeout(PATIENCE, self._broker.clock)
+                delivery = holder.deliveries[index]
+                letter = DeadLetter.from_delivery(delivery, index + 1, self.queue)
+                if await deal_with(letter, delivery):
+                    subscription.ack(delivery)
+                    done += 1
+        finally:
+            await subscription.close()
+        return done

@@ -1,0 +1,1 @@
+"""Small applications to try things out with, and to read."""

@@ -1,0 +1,147 @@
+"""The transport that drops what it is given, as a real network might.
+
+Knows how often messages are refused, lost and answered. Knows no network.
+"""
+
+from __future__ import annotations
+
+import random
+from typing import TYPE_CHECKING, Any, ClassVar
+from uuid import uuid4
+
+from twisted.internet.defer import Deferred
+from twisted.logger import Logger
+
+from vumi.broker import Publication
+from vumi.config import ConfigFloat, ConfigText
+from vumi.message import TransportUserMessage
+from vumi.tasks import in_background
+from vumi.transports.base import Transport, TransportConfig
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from twisted.internet.interfaces import IDelayedCall
+
+    Publish = Callable[[], Deferred[Any]]
+
+__all__ = ["DevNullConfig", "DevNullTransport"]
+
+
+class DevNullConfig(TransportConfig):
+    """Options of the transport to nowhere."""
+
+    transport_type = ConfigText("The transport type of the answers.", default="sms", static=True)
+    ack_rate = ConfigFloat(
+        "How many of the messages are accepted, from 0 (none) to 1 (all).",
+        required=True,
+        static=True,
+    )
+    failure_rate = ConfigFloat(
+        "How many of the accepted messages are reported as failed, from 0 (none) to 1 (all). The "
+        "others are reported as delivered.",
+        required=True,
+        static=True,
+    )
+    reply_rate = ConfigFloat(
+        "How many of the accepted messages are answered, from 0 (none) to 1 (all). With an "
+        "application that answers too, 1 never ends.",
+        required=True,
+        static=True,
+    )
+    reply_copy = ConfigText(
+        "The text of the answers; that of the message answered if left out.", static=True
+    )
+    report_delay = ConfigFloat(
+        "How long after the ack the delivery report comes, in seconds.", default=0.0, static=True
+    )
+
+    def post_validate(self) -> None:
+        super().post_validate()
+        # Written so that NaN is refused too.
+        for name in ("ack_rate", "failure_rate", "reply_rate"):
+            rate = getattr(self, name)
+            if rate is None or not 0 <= rate <= 1:
+                self.raise_config_error(f"Field '{name}' must be from 0 to 1.")
+        if self.report_delay is not None and not 0 <= self.report_delay < float("inf"):
+            self.raise_config_error("Field 'report_delay' must not be negative or infinite.")
+
+
+class DevNullTransport(Transport):
+    """Accepts, refuses, reports and answers messages at random, and sends nothing anywhere."""
+
+    CONFIG_CLASS: ClassVar[Any] = DevNullConfig
+
+    #: What late delivery reports log to when they fail.
+    _reports_log = Logger()
+
+    def __init__(self, options: Mapping[str, Any], config: dict[str, Any] | None = None) -> None:
+        super().__init__(options, config)
+        #: Gives a number from 0 to below 1. Replace it to know what comes.
+        self.random: Callable[[], float] = random.random
+        #: The timers of late delivery reports, and what they will do
+        self._late: dict[IDelayedCall, Publish] = {}
+
+    def teardown_transport(self) -> Deferred[None]:
+        return Deferred.fromCoroutine(self._report_now())
+
+    def handle_outbound_message(self, message: TransportUserMessage) -> Deferred[None]:
+        return Deferred.fromCoroutine(self._swallow(message))
+
+    async def _swallow(self, message: TransportUserMessage) -> None:
+        config = self.get_static_config()
+        message_id = message["message_id"]
+        if not self._happens(config.ack_rate):
+            await _issued(self.publish_nack(message_id, "Not accepted by network"))
+            return
+        await _issued(self.publish_ack(message_id, uuid4().hex))
+        status = "failed" if self._happens(config.failure_rate) else "delivered"
+        await self._report(message_id, status, config.report_delay or 0)
+        if self._happens(config.reply_rate):
+            await _issued(self._answer(message, config))
+
+    def _happens(self, rate: float) -> bool:
+        return self.random() < rate
+
+    def _answer(self, message: TransportUserMessage, config: DevNullConfig) -> Deferred[Any]:
+        content = message["content"] if config.reply_copy is None else config.reply_copy
+        return self.publish_message(
+            from_addr=message["to_addr"],
+            to_addr=message["from_addr"],
+            content=content,
+            provider="devnull",
+            session_event=TransportUserMessage.SESSION_NONE,
+            transport_type=config.transport_type,
+        )
+
+    # Delivery reports
+
+    async def _report(self, message_id: str, status: str, delay: float) -> None:
+        def publish() -> Deferred[Any]:
+            return self.publish_delivery_report(message_id, status)
+
+        def due() -> None:
+            del self._late[timer]
+            in_background(publish(), self._reports_log, f"The report of message {message_id}")
+
+        if delay:
+            timer = self.clock.callLater(delay, due)
+            self._late[timer] = publish
+        else:
+            await _issued(publish())
+
+    async def _report_now(self) -> None:
+        """Give all late delivery reports now: later there is nobody to give them."""
+        late, self._late = self._late, {}
+        for timer, publish in late.items():
+            timer.cancel()
+            await _issued(publish())
+
+
+async def _issued(publishing: Deferred[Any]) -> None:
+    """Wait until a publish is issued, which keeps the order.
+
+    Not until it is confirmed: the consumer does that, and it would slow down load tests.
+    """
+    if not isinstance(publishing, Publication):
+        await publishing
