@@ -17,7 +17,7 @@ from twisted.internet.defer import Deferred
 from zope.interface import implementer
 
 from vumi.broker import IReceiver
-from vumi.delivery import dead_letter_queue
+from vumi.broker.queue_types import dead_letter_queue
 from vumi.errors import BrokerError, InvalidMessage
 from vumi.payload import decode_payload
 

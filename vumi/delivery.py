@@ -40,6 +40,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from vumi.broker.interface import IReceiver, Publication, Queue
+from vumi.broker.queue_types import dead_letter_queue, queue_arguments
 from vumi.errors import HandlerRefused, HandlerTimeout, InvalidMessage
 from vumi.tasks import in_background, on_outcome
 
@@ -50,7 +51,7 @@ if TYPE_CHECKING:
 
     from vumi.broker.interface import Delivery, IBroker, ISubscription
 
-__all__ = ["DeadReason", "DeliveryCounters", "DeliveryFlow", "FlowOptions", "dead_letter_queue"]
+__all__ = ["DeadReason", "DeliveryCounters", "DeliveryFlow", "FlowOptions"]
 
 DEFAULT_CONCURRENCY = 20
 DEFAULT_PREFETCH = 100
@@ -94,18 +95,13 @@ class FlowOptions:
     :param concurrency: How many handlers may run at a time, at least 1.
     :param prefetch: How many unacknowledged deliveries the broker may hand out; 0 is no limit.
     :param handler_timeout: Seconds after which a handler is given up; 0 is never.
-    :param queue_arguments: For declaring the dead-letter queue.
+    :param queue_type: The type of the dead-letter queue.
     """
 
     concurrency: int = DEFAULT_CONCURRENCY
     prefetch: int = DEFAULT_PREFETCH
     handler_timeout: float = DEFAULT_HANDLER_TIMEOUT
-    queue_arguments: tuple[tuple[str, Any], ...] = ()
-
-
-def dead_letter_queue(queue: str) -> str:
-    """The name of the queue that takes a queue's dead letters."""
-    return f"{queue}.dead"
+    queue_type: str = "classic"
 
 
 class _Task:
@@ -454,7 +450,7 @@ class DeliveryFlow:
 
     async def _publish_dead_letter(self, task: _Task, headers: dict[str, Any]) -> None:
         name = dead_letter_queue(self.queue)
-        arguments = dict(self._options.queue_arguments)
+        arguments = queue_arguments(self._options.queue_type, name)
         await self._broker.declare_queue(Queue(name, self._exchange, arguments=arguments))
         _ = self._broker.publish(
             self._exchange, name, task.delivery.body, headers=headers, mandatory=True

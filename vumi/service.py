@@ -19,6 +19,11 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from vumi.broker import Exchange, Publication, Queue, broker_from_options
+from vumi.broker.queue_types import (
+    DEFAULT_DELIVERY_LIMIT,
+    dead_letter_queue,
+    queue_arguments,
+)
 from vumi.delivery import DEFAULT_HANDLER_TIMEOUT, DeliveryFlow, FlowOptions
 from vumi.errors import ConfigError, RoutingKeyError, VumiError
 from vumi.loading import load_class_by_string
@@ -62,9 +67,10 @@ class Worker(MultiService):
 
     log: Any = Logger()
 
-    #: How exchanges are declared, and what queues are declared with.
+    #: How exchanges and queues are declared.
     amqp_exchange_type: str = "topic"
-    amqp_queue_arguments: Mapping[str, Any] = {}
+    amqp_queue_type: str = "classic"
+    amqp_delivery_limit: int = DEFAULT_DELIVERY_LIMIT
 
     def __init__(self, options: Mapping[str, Any], config: dict[str, Any] | None = None) -> None:
         super().__init__()
@@ -236,7 +242,8 @@ class Worker(MultiService):
     ) -> Consumer:
         consumer = consumer_class(self.broker, *args, **kw)
         consumer.vumi_options = self.options
-        consumer.queue_arguments = self.amqp_queue_arguments
+        consumer.queue_type = self.amqp_queue_type
+        consumer.delivery_limit = self.amqp_delivery_limit
         consumer.scrub = self.scrub
         await consumer.declare()
         self._consumers.append(consumer)
@@ -278,12 +285,13 @@ class Worker(MultiService):
             PEER_QUEUE_ENDINGS
         ):
             publisher.mandatory = True
-            await broker.declare_queue(
-                Queue(
-                    publisher.routing_key,
-                    publisher.exchange_name,
-                    arguments=self.amqp_queue_arguments,
-                )
+            await _declare_queue(
+                broker,
+                publisher.routing_key,
+                publisher.exchange_name,
+                publisher.routing_key,
+                self.amqp_queue_type,
+                self.amqp_delivery_limit,
             )
         await settle(publisher.start(broker))
         return publisher
@@ -307,6 +315,24 @@ class Worker(MultiService):
         return listening
 
 
+async def _declare_queue(
+    broker: IBroker,
+    name: str,
+    exchange: str,
+    routing_key: str,
+    queue_type: str,
+    delivery_limit: int,
+) -> None:
+    """Declare a queue, and first the one that takes what it gives up."""
+    if queue_type == "quorum":
+        dead = dead_letter_queue(name)
+        await broker.declare_queue(
+            Queue(dead, exchange, arguments=queue_arguments("quorum", dead))
+        )
+    arguments = queue_arguments(queue_type, name, delivery_limit)
+    await broker.declare_queue(Queue(name, exchange, routing_key, arguments=arguments))
+
+
 class Consumer:
     """Reads one queue; subclasses override :meth:`consume_message`.
 
@@ -327,7 +353,8 @@ class Consumer:
     conversation_of: Callable[[Any], Hashable] | None = None
 
     vumi_options: Mapping[str, Any]
-    queue_arguments: Mapping[str, Any] = {}
+    queue_type: str = "classic"
+    delivery_limit: int = DEFAULT_DELIVERY_LIMIT
     scrub: Callable[[str], str] = staticmethod(str)
 
     def __init__(self, channel: IBroker) -> None:
@@ -341,13 +368,13 @@ class Consumer:
         await broker.declare_exchange(
             Exchange(self.exchange_name, self.exchange_type, self.durable)
         )
-        await broker.declare_queue(
-            Queue(
-                self.queue_name,
-                self.exchange_name,
-                self.routing_key,
-                arguments=self.queue_arguments,
-            )
+        await _declare_queue(
+            broker,
+            self.queue_name,
+            self.exchange_name,
+            self.routing_key,
+            self.queue_type,
+            self.delivery_limit,
         )
         self.flow = DeliveryFlow(
             broker,
@@ -360,7 +387,7 @@ class Consumer:
                 concurrency=max(self.concurrency, 1),
                 prefetch=self.prefetch_count or 0,
                 handler_timeout=self.handler_timeout,
-                queue_arguments=tuple(self.queue_arguments.items()),
+                queue_type=self.queue_type,
             ),
             scrub=self.scrub,
         )

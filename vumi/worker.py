@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from twisted.internet.defer import Deferred, succeed
 
 from vumi.blinkenlights.heartbeat.publisher import HeartBeatMessage, HeartBeatPublisher
+from vumi.broker.queue_types import DEFAULT_DELIVERY_LIMIT, QUEUE_TYPES
 from vumi.config import (
     Config,
     ConfigError,
@@ -58,7 +59,6 @@ if TYPE_CHECKING:
 __all__ = ["BaseConfig", "BaseWorker", "then_call"]
 
 EXCHANGE_TYPES = ("topic", "direct")
-QUEUE_TYPES = ("classic", "quorum")
 
 
 def then_call(d: Deferred[Any], func: Callable[..., Any], *args: Any, **kw: Any) -> Deferred[Any]:
@@ -106,6 +106,12 @@ class BaseConfig(Config):
         "The type that queues are declared with: classic or quorum (replicated over a RabbitMQ "
         "cluster). A queue that exists with the other type is used as it is.",
         default="classic",
+        static=True,
+    )
+    amqp_delivery_limit = ConfigInt(
+        "How often a quorum queue delivers a message that is never acknowledged, as it may be "
+        "crashing its workers, before it becomes a dead letter.",
+        default=DEFAULT_DELIVERY_LIMIT,
         static=True,
     )
     middleware = ConfigList(
@@ -175,8 +181,8 @@ class BaseWorker(Worker):
             config, "amqp_prefetch_count", DEFAULT_PREFETCH
         )
         self.amqp_exchange_type = option("amqp_exchange_type", "topic")
-        if option("amqp_queue_type", "classic") == "quorum":
-            self.amqp_queue_arguments = {"x-queue-type": "quorum"}
+        self.amqp_queue_type = option("amqp_queue_type", "classic")
+        self.amqp_delivery_limit = option("amqp_delivery_limit", DEFAULT_DELIVERY_LIMIT)
 
     # Config
 

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import OpenSSL.SSL
 from pika.exceptions import AMQPError, ChannelClosedByBroker
+from service_identity import VerificationError
 from twisted.application.internet import backoffPolicy
 from twisted.internet.defer import CancelledError, Deferred, fail, succeed
 from twisted.internet.defer import TimeoutError as DeferredTimeout
@@ -55,6 +56,7 @@ KNOWN_REASONS = (
     DeferredTimeout,
     OpenSSL.SSL.Error,
     OSError,
+    VerificationError,
 )
 
 #: Seconds between attempts to connect: from the first to the most.
@@ -489,6 +491,8 @@ def _in_words(reason: object, address: BrokerAddress) -> str:
             f"virtual host {address.vhost!r} was refused: does it exist, may user "
             f"{address.username!r} use it? ('vumi broker setup' creates it)"
         )
+    if isinstance(reason, VerificationError):
+        return "its TLS certificate is for another name ('server_name' in the URL says which)"
     if isinstance(reason, DeferredTimeout):
         return "no answer to the AMQP handshake"
     if isinstance(reason, ConnectionDone):

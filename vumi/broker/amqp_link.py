@@ -10,6 +10,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, cast
 
+import OpenSSL.crypto
+import OpenSSL.SSL
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509 import load_pem_x509_certificates
 from pika import BasicProperties, ConnectionParameters, PlainCredentials, spec
 from pika.adapters.twisted_connection import TwistedProtocolConnection
 from pika.exceptions import StreamLostError
@@ -159,8 +163,9 @@ def _endpoint(address: BrokerAddress, host: str, port: int, reactor: Any) -> ISt
     try:
         trust_root = client_certificate = None
         if address.ca_certs:
+            bundle = load_pem_x509_certificates(FilePath(address.ca_certs).getContent())
             trust_root = trustRootFromCertificates(
-                [Certificate.loadPEM(FilePath(address.ca_certs).getContent())]
+                [Certificate.loadPEM(one.public_bytes(Encoding.PEM)) for one in bundle]
             )
         if address.certfile:
             pem = FilePath(address.certfile).getContent()
@@ -172,6 +177,11 @@ def _endpoint(address: BrokerAddress, host: str, port: int, reactor: Any) -> ISt
         )
     except OSError as error:
         raise ConfigError(f"TLS to the broker: {error.strerror}: {error.filename}") from None
+    except (ValueError, OpenSSL.crypto.Error, OpenSSL.SSL.Error) as error:
+        raise ConfigError(
+            f"TLS to the broker: {address.ca_certs or ''} {address.certfile or ''} are not "
+            f"certificates and keys in PEM form that fit together ({error})"
+        ) from None
     return wrapClientTLS(options, plain)
 
 

@@ -12,7 +12,8 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from vumi.broker import Exchange, MemoryBroker, Publication, Queue
 from vumi.broker.memory import MemoryConnection
-from vumi.delivery import DeliveryFlow, FlowOptions, dead_letter_queue
+from vumi.broker.queue_types import dead_letter_queue
+from vumi.delivery import DeliveryFlow, FlowOptions
 from vumi.errors import InvalidMessage
 from vumi.payload import decode_payload
 

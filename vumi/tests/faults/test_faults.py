@@ -23,7 +23,7 @@ from twisted.trial.unittest import TestCase
 
 from vumi.broker import BrokerAddress, Delivery, Exchange
 from vumi.broker.amqp import AmqpBroker
-from vumi.delivery import dead_letter_queue
+from vumi.broker.queue_types import dead_letter_queue
 from vumi.message import TransportUserMessage
 from vumi.tests.faults.chain import HEARTBEAT, ROOT, Chain, FreezingLink
 from vumi.tests.faults.network import Phones
