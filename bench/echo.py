@@ -159,7 +159,8 @@ def table(chosen: list[Variant], rate: float) -> str:
         medians = {name: statistics.median(variant.figures[name]) for name in COLUMNS}
         share = "-"
         if ceiling is not None:
-            share = f"{medians['messages_per_s'] / statistics.median(ceiling.figures['messages_per_s']):.0%}"
+            best = statistics.median(ceiling.figures["messages_per_s"])
+            share = f"{medians['messages_per_s'] / best:.0%}"
         rows.append([
             variant.title, f"{medians['messages_per_s']:,.0f}", share,
             f"{medians['cpu_s_per_1000']:.3f}", f"{medians['p50_ms']:.2f}",

@@ -66,6 +66,8 @@ class Worker(MultiService):
     """
 
     log: Any = Logger()
+    # Subclasses and programs set `log` to what they like.
+    _service_log = Logger()
 
     #: How exchanges and queues are declared.
     amqp_exchange_type: str = "topic"
@@ -125,14 +127,14 @@ class Worker(MultiService):
     def _start_failed(self, failure: Failure) -> None:
         what = self.name or type(self).__name__
         if failure.check(VumiError, CannotListenError, OSError):
-            self.log.critical(
+            self._service_log.critical(
                 "{worker} could not start: {reason}",
                 event="worker-start-failed",
                 worker=what,
                 reason=str(failure.value) or failure.type,
             )
         else:
-            self.log.failure(
+            self._service_log.failure(
                 "{worker} could not start",
                 failure=failure,
                 event="worker-start-failed",

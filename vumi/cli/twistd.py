@@ -76,9 +76,12 @@ def end_process_on_failure(worker: Worker, reactor: Any) -> None:
 
     def end_process() -> None:
         if failures:
-            sys.stdout.flush()
-            sys.stderr.flush()
-            os._exit(1)
+            try:
+                sys.stdout.flush()
+                sys.stderr.flush()
+            finally:
+                # Whatever became of the streams: a daemon's may be gone.
+                os._exit(1)
 
     worker.on_failure(failed)
     # twistd always ends with the status 0 when its reactor was stopped; nothing that it calls can

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
+from twisted.internet.defer import Deferred
 from twisted.internet.task import deferLater
 
 from vumi.application import ApplicationWorker
 from vumi.config import ConfigInt
 from vumi.service import Worker
 from vumi.transports import Transport, TransportConfig
-
-if TYPE_CHECKING:
-    from twisted.internet.defer import Deferred
 
 
 class QuietWorker(Worker):
@@ -64,3 +62,13 @@ class LateFailure(Worker):
 
 class NoWorker:
     """Not a worker at all."""
+
+
+class EndlessWorker(Worker):
+    """Never finishes."""
+
+    def startWorker(self) -> None:
+        """Nothing to do."""
+
+    def stopWorker(self) -> Deferred[None]:
+        return Deferred()

@@ -1,0 +1,102 @@
+"""Is this a worker, and can its configuration be used? Answers in sentences, starts nothing.
+
+Knows workers by their class. Knows no command line: who asks decides what to do with the answer.
+"""
+
+from __future__ import annotations
+
+import traceback
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import vumi.loading
+from vumi.errors import ConfigError
+from vumi.loading import load_class_by_string
+from vumi.service import Worker
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["Findings", "check_worker", "explain", "load_worker_class"]
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What is wrong with a worker's configuration, in sentences.
+
+    :param errors: With these the worker can't start.
+    :param warnings: It starts, but this is probably not what was meant: unknown options.
+    """
+
+    errors: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """Errors and warnings."""
+        return self.errors + self.warnings
+
+
+def load_worker_class(worker_class: str) -> type[Worker]:
+    """Find a worker class.
+
+    :param worker_class: Its dotted path.
+    :raises ConfigError: There is no such class, importing it failed, or it is no worker.
+    """
+    try:
+        found = load_class_by_string(worker_class)
+    except Exception as error:
+        # Importing runs code, which may raise anything.
+        raise ConfigError(
+            f"Worker class {worker_class!r} can't be loaded: {explain(error)}"
+        ) from error
+    if not (isinstance(found, type) and issubclass(found, Worker)):
+        raise ConfigError(f"{worker_class!r} is not a worker class.")
+    return found
+
+
+def check_worker(worker_class: type[Worker], config: Mapping[str, Any]) -> Findings:
+    """Check a worker's configuration.
+
+    A worker that doesn't derive from :class:`vumi.worker.BaseWorker` declares no options; nothing
+    can be said about those.
+
+    :param worker_class: The worker's class; if it has ``check_config``, that is asked.
+    :param config: The worker's configuration.
+    """
+    checked: Any = worker_class
+    if not hasattr(checked, "check_config"):
+        return Findings()
+    errors: tuple[str, ...] = ()
+    try:
+        checked.check_config(dict(config))
+    except ConfigError as error:
+        errors = error.problems
+    except Exception as error:  # noqa: BLE001 (a worker's own checks may raise anything)
+        errors = (f"The configuration could not be checked: {explain(error)}",)
+    return Findings(errors, tuple(checked.config_warnings(config)))
+
+
+def explain(error: BaseException) -> str:
+    """What an exception says, with its type unless it says enough, and where it was raised.
+
+    The place is the innermost one outside of the import machinery; an import that finds nothing
+    has none.
+    """
+    words = str(error)
+    if not words or not isinstance(error, ImportError | AttributeError | ValueError):
+        words = f"{type(error).__name__}: {words}" if words else type(error).__name__
+    place = _innermost_place(error)
+    return f"{words} ({place})" if place else words
+
+
+def _innermost_place(error: BaseException) -> str:
+    frames = list(traceback.extract_tb(error.__traceback__))
+    loading = [n for n, frame in enumerate(frames) if frame.filename == vumi.loading.__file__]
+    if loading:
+        # Who wanted something loaded is not to blame for what happens then.
+        frames = frames[loading[-1] + 1 :]
+    for frame in reversed(frames):
+        if "importlib" not in frame.filename:
+            return f"{frame.filename}, line {frame.lineno}"
+    return ""
