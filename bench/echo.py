@@ -131,7 +131,7 @@ def measure(
     client.send(messages[0])
     started = time.perf_counter()
     with processes(variant, url, directory) as pids:
-        wait_until(lambda: bool(client.receive(0.05)), 60, "no worker has answered")
+        wait_until(lambda: bool(client.receive(0.05)), 20, f"no answer: see {directory}")
         figures = {"start_s": time.perf_counter() - started}
         saturate(client, messages, min(2_000, number), WINDOW)
         before = sum(map(cpu_seconds, pids))

@@ -31,7 +31,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.python.filepath import FilePath
 
-from vumi.broker.amqp_frames import PublishEncoder
+from vumi.broker.amqp_frames import DeliveryReader, PublishEncoder
 from vumi.broker.interface import Delivery
 from vumi.errors import BrokerError, ConfigError
 from vumi.tasks import on_outcome
@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from twisted.internet.interfaces import IStreamClientEndpoint
 
     from vumi.broker.address import BrokerAddress
+    from vumi.broker.amqp_frames import OnDelivery
     from vumi.broker.interface import Publication
 
     class PublishObserver(Structural):
@@ -70,12 +71,15 @@ class LinkLost(BrokerError):
 class _Protocol(TwistedProtocolConnection):
     """pika's protocol, with Nagle's algorithm off and a hook after each chunk of data."""
 
+    _log = Logger()
+
     ready: Deferred[Any] | None
 
     def __init__(self, parameters: ConnectionParameters, reactor: Any) -> None:
         super().__init__(parameters, custom_reactor=reactor)
         self.after_data: Callable[[], None] | None = None
         self.in_data = False
+        self.reader = DeliveryReader(super().dataReceived)
 
     def makeConnection(self, transport: Any) -> None:
         # A small frame waiting for the ack of the one before costs 20 to 40 ms per message.
@@ -85,8 +89,24 @@ class _Protocol(TwistedProtocolConnection):
 
     def dataReceived(self, data: bytes) -> None:
         self.in_data = True
+        impl = self._impl
         try:
-            super().dataReceived(data)
+            if not self.reader.channels:
+                super().dataReceived(data)
+            else:
+                if impl._frame_buffer:
+                    # A frame that was cut before there was a channel to read fast.
+                    data = impl._frame_buffer + data
+                    impl._frame_buffer = b""
+                else:
+                    # pika takes a quiet connection for a dead one.
+                    impl.bytes_received += len(data)
+                self.reader.feed(data)
+        except ValueError as error:
+            self._log.error(
+                "The broker broke the rules of AMQP: {error}", event="broker-protocol", error=error
+            )
+            _abort(self)
         finally:
             self.in_data = False
             if self.after_data is not None:
@@ -320,6 +340,16 @@ class Link:
             routing_key=message.method.routing_key,
             redelivered=message.method.redelivered,
         )
+
+    # Consuming
+
+    def read_deliveries(self, channel: Channel, on_delivery: OnDelivery | None) -> None:
+        """Have a channel's deliveries read the fast way (``None``: no longer)."""
+        channels = self._protocol.reader.channels
+        if on_delivery is None:
+            channels.pop(channel.channel_number, None)
+        else:
+            channels[channel.channel_number] = on_delivery
 
     # Publishing
 

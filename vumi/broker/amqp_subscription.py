@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from vumi.broker.amqp import AmqpBroker
     from vumi.broker.amqp_link import Link
-    from vumi.broker.interface import IReceiver
+    from vumi.broker.interface import Headers, IReceiver
 
 __all__ = ["AmqpSubscription"]
 
@@ -61,31 +61,46 @@ class AmqpSubscription:
             return
         channel = opened._channel
         self._link, self._channel, self._acks = link, channel, AckBatch()
-        opened.on_closed.addBoth(self._channel_closed, channel)
+        opened.on_closed.addBoth(self._channel_closed, channel, link)
         channel.add_on_cancel_callback(lambda _frame: self._cancelled_by_broker(link, opened))
         if self._prefetch:
             channel.basic_qos(prefetch_count=self._prefetch)
+        link.read_deliveries(channel, self._on_delivery)
         await self._consume(opened)
 
     async def _consume(self, opened: TwistedChannel) -> None:
         consuming: Deferred[Any] = Deferred()
         opened.on_closed.addBoth(lambda reason: _end(consuming, reason))
         self._consumer_tag = opened._channel.basic_consume(
-            self.queue, self._on_delivery, callback=lambda frame: _end(consuming, frame)
+            self.queue, _left_to_pika, callback=lambda frame: _end(consuming, frame)
         )
         outcome = await consuming
         if isinstance(outcome, BaseException):
             raise LinkLost(f"Queue {self.queue!r} can't be consumed: {outcome}")
 
-    def _on_delivery(self, channel: Any, method: Any, properties: Any, body: bytes) -> None:
+    def _on_delivery(
+        self,
+        tag: int,
+        redelivered: bool,
+        exchange: str,
+        routing_key: str,
+        headers: Headers | None,
+        body: bytes,
+    ) -> None:
+        channel = self._channel
+        if self._cancelled:
+            # On its way when the consumer was cancelled.
+            if channel is not None and channel.is_open:
+                channel.basic_reject(tag)
+            return
         self._receiver.delivered(
             Delivery(
                 body,
-                headers=properties.headers,
-                exchange=method.exchange,
-                routing_key=method.routing_key,
-                redelivered=method.redelivered,
-                tag=method.delivery_tag,
+                headers=headers,
+                exchange=exchange,
+                routing_key=routing_key,
+                redelivered=redelivered,
+                tag=tag,
                 source=channel,
             )
         )
@@ -116,7 +131,8 @@ class AmqpSubscription:
             self._channel = self._link = None
             self._receiver.interrupted()
 
-    def _channel_closed(self, reason: Any, channel: Channel) -> None:
+    def _channel_closed(self, reason: Any, channel: Channel, its_link: Link) -> None:
+        its_link.read_deliveries(channel, None)
         if channel is not self._channel or self._closed:
             return
         link = self._link
@@ -201,6 +217,11 @@ class AmqpSubscription:
             channel.add_on_close_callback(lambda *_: _end(closed, None))
             channel.close()
             await closed
+
+
+def _left_to_pika(*delivery: object) -> None:
+    """Deliveries are read before pika sees them (:class:`~vumi.broker.amqp_frames`)."""
+    raise AssertionError("pika was given a delivery")
 
 
 def _end(deferred: Deferred[Any], result: Any) -> None:
