@@ -5,6 +5,8 @@ Knows workers by their class. Knows no command line: who asks decides what to do
 
 from __future__ import annotations
 
+import os
+import sys
 import traceback
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -38,11 +40,15 @@ class Findings:
 
 
 def load_worker_class(worker_class: str) -> type[Worker]:
-    """Find a worker class.
+    """Find a worker class, also in the folder that the program was started in.
 
     :param worker_class: Its dotted path.
     :raises ConfigError: There is no such class, importing it failed, or it is no worker.
     """
+    here = os.getcwd()
+    if here not in sys.path:
+        # As python itself does for a script: an author starts his worker where its module is.
+        sys.path.insert(0, here)
     try:
         found = load_class_by_string(worker_class)
     except Exception as error:

@@ -230,6 +230,11 @@ class DeliveryFlow:
             subscription, self._subscription = self._subscription, None
             await subscription.close()
 
+    @property
+    def holds_back(self) -> bool:
+        """Whether it is paused, so that what it has been handed waits for :meth:`resume`."""
+        return self.paused and not self._running and not self._finished
+
     # From the broker
 
     def delivered(self, delivery: Delivery) -> None:

@@ -131,7 +131,7 @@ class Worker(MultiService):
                 "{worker} could not start: {reason}",
                 event="worker-start-failed",
                 worker=what,
-                reason=str(failure.value) or failure.type,
+                reason=self.scrub(str(failure.value)) or failure.type,
             )
         else:
             self._service_log.failure(

@@ -1,7 +1,7 @@
 """Small tools for tests: what was logged, what a time or a text is like, a real HTTP server.
 
 Part of the public test kit; the tools that know workers and messages are in
-:mod:`vumi.tests.helpers`.
+:mod:`vumi.tests.helpers`. Some of those have always been importable from here too.
 """
 
 from __future__ import annotations
@@ -17,6 +17,14 @@ from twisted.python import log
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET, Site
 
+from vumi.tests.case import import_filter, import_skip
+from vumi.tests.deferreds import maybe_async
+from vumi.tests.stubbed_worker import (
+    StubbedWorkerCreator,
+    get_fake_amq_client,
+    get_stubbed_worker,
+)
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from types import TracebackType
@@ -25,7 +33,19 @@ if TYPE_CHECKING:
     from twisted.internet.interfaces import IListeningPort, IReactorTCP
     from twisted.web.server import Request
 
-__all__ = ["LogCatcher", "MockHttpServer", "MockResource", "RegexMatcher", "UTCNearNow"]
+__all__ = [
+    "LogCatcher",
+    "MockHttpServer",
+    "MockResource",
+    "RegexMatcher",
+    "StubbedWorkerCreator",
+    "UTCNearNow",
+    "get_fake_amq_client",
+    "get_stubbed_worker",
+    "import_filter",
+    "import_skip",
+    "maybe_async",
+]
 
 LogEvent = dict[str, Any]
 

@@ -130,6 +130,7 @@ class Phones:
         self._sending = LoopingCall(self._send_some)
         self._sending.clock = reactor
         self._per_turn = 1
+        self._held = False
 
     def start(self) -> None:
         self._service.startService()
@@ -160,7 +161,17 @@ class Phones:
         if not self._sending.running:
             _ = self._sending.start(TURN)
 
+    def hold(self) -> None:
+        """Send nothing for now."""
+        self._held = True
+
+    def go_on(self) -> None:
+        """Send on."""
+        self._held = False
+
     def _send_some(self) -> None:
+        if self._held:
+            return
         for _ in range(min(self._per_turn, len(self._to_send))):
             user, number = self._to_send.popleft()
             self.book.note_sent(user, number)
@@ -199,7 +210,7 @@ class Phones:
         if (
             waiting is not None
             and not waiting.called
-            and not self._to_send
+            and (self._held or not self._to_send)
             and self.book.answered_count >= self.book.sent_count
             and not self.book.lost
         ):

@@ -47,12 +47,14 @@ class Fault:
     :param breaks: Does it; runs in a thread, may block.
     :param evidence: Words that a process logs only because of it: which process, which words.
     :param duplicates: What may be answered twice; nothing if empty.
+    :param in_a_lull: Nothing is sent while it happens.
     """
 
     title: str
     breaks: Callable[[FaultTests], None]
     evidence: tuple[str, str]
     duplicates: str = ""
+    in_a_lull: bool = False
 
 
 def _killed(name: str) -> Callable[[FaultTests], None]:
@@ -109,7 +111,6 @@ def _memory_alarm(test: FaultTests) -> None:
 
 
 def _queue_deleted(test: FaultTests) -> None:
-    # What waits in a queue goes with it by definition: it is deleted while nothing waits.
     test.server.rabbitmqctl("delete_queue", "--vhost", "/develop", "--if-empty", "app.inbound")
 
 
@@ -157,10 +158,13 @@ FAULTS = {
     "memory_alarm": Fault(
         "memory alarm blocks publishers for 3 s", _memory_alarm, ("transport", ALARM)
     ),
+    # What is in a queue goes with it, and RabbitMQ confirms even what is just being put into one
+    # that is being deleted: so it happens while the queue is empty.
     "queue_deleted": Fault(
-        "queue deleted under its consumer",
+        "empty queue deleted under its consumer",
         _queue_deleted,
         ("application", "declared and consumed again"),
+        in_a_lull=True,
     ),
 }
 
@@ -192,7 +196,7 @@ class FaultTests(TestCase):
         cls.link.close()
         cls.server.stop()
         rmtree(cls.directory)
-        if os.environ.get("VUMI_UPDATE_DOCS"):
+        if os.environ.get("VUMI_UPDATE_DOCS") and len(cls.rows) == len(FAULTS) + 1:
             write_table(cls.rows)
 
     async def phones(self) -> Phones:
@@ -219,11 +223,21 @@ class FaultTests(TestCase):
         told = self.log_of(process).count(words)
         phones.send(MESSAGES, RATE)
         await deferLater(reactor, MESSAGES / RATE / 3, lambda: None)
+        if fault.in_a_lull:
+            phones.hold()
+            await phones.all_answered(PATIENCE)
         await deferToThread(fault.breaks, self)
+        phones.go_on()
         await phones.all_answered(PATIENCE)
         # A second answer to the last numbers may still be under way.
         await deferLater(reactor, 0.3, lambda: None)
         book = phones.book
+        self.assertEqual(book.lost, [], self.logs())
+        self.assertEqual(book.reordered, 0)
+        self.assertGreater(self.log_of(process).count(words), told, "the fault did not happen")
+        if not fault.duplicates:
+            self.assertEqual(book.duplicates, 0)
+        self.assertEqual([p.name for p in self.chain.processes if not p.running], [])
         self.rows.append(
             (
                 fault.title,
@@ -234,12 +248,6 @@ class FaultTests(TestCase):
                 str(book.reordered),
             )
         )
-        self.assertEqual(book.lost, [], self.logs())
-        self.assertEqual(book.reordered, 0)
-        self.assertGreater(self.log_of(process).count(words), told, "the fault did not happen")
-        if not fault.duplicates:
-            self.assertEqual(book.duplicates, 0)
-        self.assertEqual([p.name for p in self.chain.processes if not p.running], [])
 
     async def test_poison(self) -> None:
         """What can't be handled becomes a dead letter with its reason; the rest goes on."""

@@ -1,0 +1,1 @@
+"""Dispatchers: what routes messages between transports and applications."""

@@ -1,0 +1,1 @@
+"""Tests, and the public test kit where there is one."""
