@@ -1,26 +1,35 @@
 """Packaging metadata. The tools' settings are in pyproject.toml."""
 
+import re
 from pathlib import Path
 
 from setuptools import find_packages, setup
+
+HERE = Path(__file__).parent
+# One home for the version: the package. It is read, not imported, as nothing is installed yet.
+VERSION = re.search(r'__version__ = "(.+)"', (HERE / "vumi/__init__.py").read_text("utf-8"))[1]
 
 EXTRAS = {
     "redis": ["txredisapi >= 1.6", "fakeredis[lua] >= 2.30"],
     "http": ["treq >= 24.9", "klein >= 24.8"],
     "msisdn": ["phonenumbers >= 9.0"],
+    "sentry": ["sentry-sdk >= 2.30"],
     "supervisor": ["supervisor >= 4.3"],
 }
 
 setup(
     name="vumi",
-    version="1.0.0a1",
+    version=VERSION,
     description="A Twisted framework for conversations over phones: USSD, SMS and chat",
-    long_description=Path(__file__).with_name("README.rst").read_text(encoding="utf-8"),
+    long_description=(HERE / "README.rst").read_text("utf-8"),
     long_description_content_type="text/x-rst",
     license="BSD-3-Clause",
     python_requires=">=3.11",
+    # Says nothing new to a build, but makes 'pip install -e' put the tree itself on sys.path. With
+    # its default, a table of packages, twistd would not find twisted/plugins.
+    package_dir={"": "."},
     packages=[*find_packages(include=["vumi", "vumi.*"]), "twisted.plugins"],
-    package_data={"vumi": ["py.typed", "resources/*"]},
+    package_data={"vumi": ["py.typed", "resources/*", "**/cases/*.yaml"]},
     install_requires=[
         "Twisted[tls] >= 25.5",
         "pika >= 1.4",
