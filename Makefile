@@ -20,6 +20,9 @@ venv-dev: $(VENV)/.dev ## install what development needs, too
 
 .PHONY: demo
 demo: $(VENV)/.runtime ## run the demonstration: one process, no other server
+	@echo "Starting. When all workers run, talk to the application from a second terminal:"
+	@echo "    telnet localhost 9010        (nc localhost 9010 does as well; /quit hangs up)"
+	@echo "Ctrl-C here ends the demonstration."
 	@$(BIN)/vumi run config/demo.yaml $(ARGS)
 
 .PHONY: test

@@ -126,9 +126,11 @@ class TelnetServerTransport(Transport):
     async def _open(self) -> None:
         config = self.get_static_config()
         factory = ServerFactory.forProtocol(partial(TelnetConnection, self.protocol, self))
+        factory.noisy = False
         self.telnet_server = server = await config.twisted_endpoint.listen(factory)
         listening_on = address_text(server.getHost()) or str(server.getHost())
         self._to_addr = config.to_addr or listening_on
+        self.log.info("Listening on", listening_on)
         await self.publish_status(
             component="server",
             status="ok",
