@@ -58,7 +58,7 @@ bench: $(VENV)/.runtime ## measure echoes per second through RabbitMQ
 clean: ## remove .venv and everything that was built
 	rm -rf $(VENV) .tox build dist docs/_build vumi.egg-info .coverage htmlcov
 	rm -rf .mypy_cache .pytest_cache .ruff_cache .hypothesis
-	find vumi twisted bench -name __pycache__ -type d -prune -exec rm -rf {} +
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(VENV)/.created:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
@@ -66,7 +66,8 @@ $(VENV)/.created:
 			"Name one that is: make PYTHON=/path/to/python3.11" >&2; \
 		exit 1; \
 	}
-	$(PYTHON) -m venv --clear $(VENV)
+	@rm -rf $(VENV)
+	$(PYTHON) -m venv $(VENV)
 	@touch $@
 
 $(VENV)/.runtime: $(VENV)/.created requirements.pip setup.py

@@ -20,7 +20,7 @@ __all__ = ["Book", "Phones"]
 
 #: Seconds between the turns in which messages are sent.
 TURN = 0.02
-USERS = 20
+USERS = 12
 
 
 @dataclass

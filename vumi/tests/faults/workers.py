@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, cast
 from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import TCP4ServerEndpoint
 from twisted.internet.protocol import Factory
+from twisted.internet.task import deferLater
 from twisted.protocols.basic import LineReceiver
 
 from vumi.application import ApplicationWorker
@@ -133,12 +134,18 @@ class Relay(BaseWorker):
 
 
 class Application(ApplicationWorker):
-    """Answers each number with itself; breaks when told to."""
+    """Answers each number with itself, after some work; breaks when told to.
 
-    def consume_user_message(self, message: TransportUserMessage) -> Any:
-        content = message["content"]
+    The work takes from 10 to 50 ms, more for one number than for the next: so there is something
+    in hand whenever a fault strikes, and nothing but the promise keeps answers in order.
+    """
+
+    async def consume_user_message(self, message: TransportUserMessage) -> None:
+        content = str(message["content"])
         if content == "raise":
             raise ValueError("told to raise")
         if content == "hang":
-            return Deferred()
-        return self.reply_to(message, content)
+            await Deferred()
+        await deferLater(self.clock, 0.01 * (5 - int(content) % 5), lambda: None)
+        # Not waited for, as many applications don't.
+        _ = self.reply_to(message, content)
