@@ -84,6 +84,14 @@ def _broker_killed(test: FaultTests) -> None:
     test.server.start()
 
 
+def _power_cut(test: FaultTests) -> None:
+    test.server.kill()
+    for process in test.chain.processes:
+        process.kill()
+    test.server.start()
+    test.chain.start()
+
+
 def _connections_cut(test: FaultTests) -> None:
     test.server.evaluate(
         '[rabbit_networking:close_connection(C, <<"fault">>) '
@@ -142,6 +150,9 @@ FAULTS = {
     ),
     "broker_killed": Fault(
         "RabbitMQ killed and started", _broker_killed, ("relay", CONNECTED), RESENT
+    ),
+    "power_cut": Fault(
+        "RabbitMQ and all workers killed, restarted", _power_cut, ("relay", STARTED), CRASH
     ),
     "connections_cut": Fault(
         "all connections closed by RabbitMQ", _connections_cut, ("transport", CONNECTED), RESENT
