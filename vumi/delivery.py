@@ -169,7 +169,7 @@ class DeliveryFlow:
         self._done_waiters: list[Deferred[None]] = []
         self._filling = False
         self._watchdog: IDelayedCall | None = None
-        broker.on_confirmed(self._confirmed)
+        self._stop_listening = broker.on_confirmed(self._confirmed)
 
     # Life
 
@@ -222,6 +222,7 @@ class DeliveryFlow:
     async def close(self) -> None:
         """Stop for good. What has no acknowledgement goes back to the broker."""
         self.paused = True
+        self._stop_listening()
         self._waiting.clear()
         if self._watchdog is not None:
             self._watchdog.cancel()

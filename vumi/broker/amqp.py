@@ -87,7 +87,7 @@ class AmqpBroker:
         self._queues: dict[str, Queue] = {}
         self._subscriptions: list[AmqpSubscription] = []
         self._ledger = PublishLedger()
-        self._listeners: list[Callable[[], None]] = []
+        self._listeners: tuple[Callable[[], None], ...] = ()
         self._link: Link | None = None
         self._ready_waiters: list[Deferred[Link]] = []
         self._wake: Deferred[None] | None = None
@@ -161,13 +161,13 @@ class AmqpBroker:
             if self._ledger.confirmed >= self._ledger.published and not drained.called:
                 drained.callback(None)
 
-        self._listeners.append(check)
+        forget = self.on_confirmed(check)
         try:
             await drained.addTimeout(timeout, self.clock)
         except DeferredTimeout:
             return
         finally:
-            self._listeners.remove(check)
+            forget()
 
     async def _run(self) -> None:
         delay = backoffPolicy(initialDelay=RETRY_INITIAL_DELAY, maxDelay=RETRY_MAX_DELAY)
@@ -364,8 +364,13 @@ class AmqpBroker:
     def release(self, reservation: Publication) -> None:
         self._now_safe([reservation])
 
-    def on_confirmed(self, listener: Callable[[], None]) -> None:
-        self._listeners.append(listener)
+    def on_confirmed(self, listener: Callable[[], None]) -> Callable[[], None]:
+        # A new tuple each time: listeners come and go while they are being told.
+        self._listeners = (*self._listeners, listener)
+        return lambda: self._forget_listener(listener)
+
+    def _forget_listener(self, listener: Callable[[], None]) -> None:
+        self._listeners = tuple(each for each in self._listeners if each is not listener)
 
     def publish_settled(self, tag: int, multiple: bool, accepted: bool) -> None:
         """The broker has confirmed or refused publishes (called by the link)."""

@@ -227,8 +227,11 @@ class IBroker(Interface):
     def release(reservation: Publication) -> None:
         """Give a reservation back."""
 
-    def on_confirmed(listener: Callable[[], None]) -> None:
-        """Have a callable called whenever `confirmed` has moved on."""
+    def on_confirmed(listener: Callable[[], None]) -> Callable[[], None]:
+        """Have a callable called whenever `confirmed` has moved on.
+
+        :returns: To be called when the listener is to hear no more.
+        """
 
     def subscribe(queue: str, receiver: IReceiver, prefetch: int = ...) -> Deferred[ISubscription]:
         """Consume a declared queue.

@@ -291,7 +291,7 @@ class MemoryConnection:
         self.connected = False
         self._closed = False
         self._ledger = PublishLedger()
-        self._listeners: list[Callable[[], None]] = []
+        self._listeners: tuple[Callable[[], None], ...] = ()
         self._subscriptions: list[_Subscription] = []
 
     @property
@@ -365,8 +365,13 @@ class MemoryConnection:
             for listener in self._listeners:
                 listener()
 
-    def on_confirmed(self, listener: Callable[[], None]) -> None:
-        self._listeners.append(listener)
+    def on_confirmed(self, listener: Callable[[], None]) -> Callable[[], None]:
+        # A new tuple each time: listeners come and go while they are being told.
+        self._listeners = (*self._listeners, listener)
+        return lambda: self._forget_listener(listener)
+
+    def _forget_listener(self, listener: Callable[[], None]) -> None:
+        self._listeners = tuple(each for each in self._listeners if each is not listener)
 
     def subscribe(
         self, queue: str, receiver: IReceiver, prefetch: int = DEFAULT_PREFETCH

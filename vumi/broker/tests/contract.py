@@ -173,12 +173,16 @@ class BrokerContract:
         broker = await self.started()
         name = await self.queue(broker)
         heard_of_both: Deferred[None] = Deferred()
-        broker.on_confirmed(
-            lambda: heard_of_both.callback(None) if broker.confirmed == 2 else None
+        stop_listening = broker.on_confirmed(
+            lambda: heard_of_both.callback(None) if broker.confirmed >= 2 else None
         )
         await broker.publish("vumi", name, b"1")
         await broker.publish("vumi", name, b"2")
         await heard_of_both
+        stop_listening()
+        # A second call of the listener would be an error.
+        reservation = broker.reserve()
+        broker.release(reservation)
 
     async def test_a_reservation_holds_back_what_is_confirmed_after_it(self) -> None:
         broker = await self.started()
