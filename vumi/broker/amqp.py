@@ -27,9 +27,11 @@ from twisted.internet.error import ConnectError, ConnectionClosed, ConnectionDon
 from twisted.logger import Logger
 from zope.interface import implementer
 
+from vumi.broker.amqp_frames import check_headers
 from vumi.broker.amqp_link import Link, LinkLost, connect_link
 from vumi.broker.amqp_subscription import AmqpSubscription
-from vumi.broker.interface import MAX_BODY_BYTES, Exchange, IBroker, Publication, Queue
+from vumi.broker.checks import check_names, check_publish
+from vumi.broker.interface import Exchange, IBroker, Publication, Queue
 from vumi.broker.ledger import PublishLedger
 from vumi.errors import BrokerClosed, BrokerError, ConfigError
 from vumi.tasks import in_background
@@ -265,12 +267,14 @@ class AmqpBroker:
     # Topology
 
     def declare_exchange(self, exchange: Exchange) -> Deferred[None]:
+        check_names(exchange.name)
         self._exchanges[exchange.name] = exchange
         return Deferred.fromCoroutine(
             self._with_link(lambda link: self._declare_exchange(link, exchange))
         )
 
     def declare_queue(self, queue: Queue) -> Deferred[None]:
+        check_names(queue.name, queue.binding_key)
         self._queues[queue.name] = queue
         return Deferred.fromCoroutine(
             self._with_link(lambda link: self._declare_queue(link, queue))
@@ -339,13 +343,9 @@ class AmqpBroker:
     ) -> Publication:
         if self._closing:
             raise BrokerClosed("The connection to the broker is closed: nothing can be published.")
-        if exchange and exchange not in self._exchanges:
-            # The broker would close the channel, and with it all that is on its way.
-            raise BrokerError(f"Exchange {exchange!r} was not declared before publishing to it.")
-        if len(body) > MAX_BODY_BYTES:
-            raise BrokerError(
-                f"A message of {len(body)} bytes is too large: at most {MAX_BODY_BYTES} are taken."
-            )
+        check_publish(self._exchanges, exchange, routing_key, body)
+        if headers:
+            check_headers(headers)
         publication = Publication(exchange, routing_key, body, headers, mandatory, result)
         self._ledger.add(publication)
         if self._link is not None:

@@ -15,6 +15,9 @@ import struct
 from typing import TYPE_CHECKING, Any
 
 from pika import BasicProperties, frame, spec
+from pika.exceptions import AMQPError
+
+from vumi.errors import BrokerError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,7 +25,7 @@ if TYPE_CHECKING:
     #: Takes tag, redelivered, exchange, routing key, headers and body.
     OnDelivery = Callable[[int, bool, str, str, "dict[str, Any] | None", bytes], None]
 
-__all__ = ["DeliveryReader", "PublishEncoder"]
+__all__ = ["DeliveryReader", "PublishEncoder", "check_headers"]
 
 #: Class id and weight of a content header, then the size of the body in bytes.
 _BODY_SIZE = struct.Struct(">Q")
@@ -91,6 +94,17 @@ _CONTENT_START = struct.Struct(">BHLHHQH")
 _TAG = struct.Struct(">QB")
 _FLAG_HEADERS = BasicProperties.FLAG_HEADERS
 _OVERHEAD = spec.FRAME_HEADER_SIZE + len(_FRAME_END)
+
+
+def check_headers(headers: dict[str, Any]) -> None:
+    """Check that headers can be encoded, before their message is taken for publishing.
+
+    :raises BrokerError: They can't.
+    """
+    try:
+        BasicProperties(headers=headers).encode()
+    except (AMQPError, TypeError, ValueError, struct.error) as error:
+        raise BrokerError(f"Headers that AMQP can't carry: {error}") from error
 
 
 class DeliveryReader:

@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any
 from twisted.internet.defer import Deferred, succeed
 from zope.interface import implementer
 
+from vumi.broker.checks import check_names, check_publish
 from vumi.broker.interface import (
-    MAX_BODY_BYTES,
     Delivery,
     Exchange,
     IBroker,
@@ -28,7 +28,7 @@ from vumi.broker.interface import (
     Queue,
 )
 from vumi.broker.ledger import PublishLedger
-from vumi.errors import BrokerClosed, BrokerError
+from vumi.errors import BrokerClosed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -320,10 +320,12 @@ class MemoryConnection:
             subscription.interrupt()
 
     def declare_exchange(self, exchange: Exchange) -> Deferred[None]:
+        check_names(exchange.name)
         self.broker.declare_exchange(exchange)
         return succeed(None)
 
     def declare_queue(self, queue: Queue) -> Deferred[None]:
+        check_names(queue.name, queue.binding_key)
         self.broker.declare_queue(queue)
         return succeed(None)
 
@@ -338,12 +340,7 @@ class MemoryConnection:
     ) -> Publication:
         if self._closed:
             raise BrokerClosed("The connection to the broker is closed: nothing can be published.")
-        if exchange and exchange not in self.broker.exchanges:
-            raise BrokerError(f"Exchange {exchange!r} was not declared before publishing to it.")
-        if len(body) > MAX_BODY_BYTES:
-            raise BrokerError(
-                f"A message of {len(body)} bytes is too large: at most {MAX_BODY_BYTES} are taken."
-            )
+        check_publish(self.broker.exchanges, exchange, routing_key, body)
         publication = Publication(exchange, routing_key, body, headers, mandatory, result)
         self._ledger.add(publication)
         self.broker.publish(exchange, routing_key, body, headers, mandatory)

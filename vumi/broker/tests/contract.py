@@ -253,6 +253,26 @@ class BrokerContract:
             return
         raise AssertionError("published a body over the limit")
 
+    async def test_a_routing_key_that_is_too_long_is_refused_and_nothing_else_suffers(
+        self,
+    ) -> None:
+        broker = await self.started()
+        name = await self.queue(broker)
+        for key in ("k" * 256, "\N{SNOWMAN}" * 100):
+            try:
+                _ = broker.publish("vumi", key, b"x")
+            except BrokerError:
+                continue
+            raise AssertionError("published with a key over the limit")
+        try:
+            await broker.declare_queue(Queue("q" * 256))
+        except BrokerError:
+            pass
+        else:
+            raise AssertionError("declared a queue with a name over the limit")
+        await broker.publish("vumi", name, b"fine")
+        self.assert_equal(broker.confirmed, broker.published)
+
     async def test_an_exchange_of_the_other_type_is_used_as_it_is(self) -> None:
         broker, second = await self.started(), await self.started()
         exchange = "contract-" + uuid4().hex

@@ -130,6 +130,17 @@ class AmqpTests(TestCase):
         with pytest.raises(BrokerError, match=r"amq\."):
             await broker.declare_queue(Queue("amq.not-ours"))
 
+    async def test_headers_that_amqp_cannot_carry_are_refused_in_time(
+        self,
+    ) -> None:
+        broker = self.broker()
+        await broker.start()
+        await broker.declare_exchange(Exchange("vumi"))
+        with pytest.raises(BrokerError, match="can't carry"):
+            _ = broker.publish("vumi", "q", b"x", headers={"x": object()})
+        await broker.publish("vumi", "q", b"fine")
+        self.assertEqual(broker.confirmed, broker.published)
+
     async def test_a_deleted_queue_comes_back_and_is_consumed_again(self) -> None:
         broker, operator = self.broker(), self.broker()
         await broker.start()
