@@ -10,7 +10,7 @@ HERE = Path(__file__).parent
 VERSION = re.search(r'__version__ = "(.+)"', (HERE / "vumi/__init__.py").read_text("utf-8"))[1]
 
 EXTRAS = {
-    "redis": ["txredisapi >= 1.6", "fakeredis[lua] >= 2.30"],
+    "redis": ["txredisapi >= 1.6", "hiredis >= 3.0", "redis >= 6.0", "fakeredis[lua] >= 2.30"],
     "http": ["treq >= 24.9", "klein >= 24.8"],
     "msisdn": ["phonenumbers >= 9.0"],
     "sentry": ["sentry-sdk >= 2.30"],
@@ -29,7 +29,7 @@ setup(
     # its default, a table of packages, twistd would not find twisted/plugins.
     package_dir={"": "."},
     packages=[*find_packages(include=["vumi", "vumi.*"]), "twisted.plugins"],
-    package_data={"vumi": ["py.typed", "resources/*", "**/cases/*.yaml"]},
+    package_data={"vumi": ["py.typed", "cli/templates/*/*", "resources/*", "**/cases/*.yaml"]},
     install_requires=[
         "Twisted[tls] >= 25.5",
         "pika >= 1.4",
@@ -39,7 +39,13 @@ setup(
         "click >= 8.1",
     ],
     extras_require={**EXTRAS, "all": sorted({dep for deps in EXTRAS.values() for dep in deps})},
-    entry_points={"console_scripts": ["vumi = vumi.cli:main"]},
+    entry_points={
+        "console_scripts": [
+            "vumi = vumi.cli:main",
+            "vumi_redis_tools = vumi.scripts.vumi_redis_tools:main",
+            "vumi_tagpools = vumi.scripts.vumi_tagpools:main",
+        ]
+    },
     zip_safe=False,
     classifiers=[
         "Development Status :: 3 - Alpha",

@@ -36,6 +36,26 @@ USERS = 1_000
 BODY_BYTES = 600
 WINDOW = 1_000
 CLOCK_TICKS = os.sysconf("SC_CLK_TCK")
+SIMPLE_DISPATCHER = (
+    "vumi.dispatchers.BaseDispatchWorker",
+    {
+        "router_class": "vumi.dispatchers.SimpleDispatchRouter",
+        "transport_names": [NAME],
+        "exposed_names": ["bench_app"],
+        "route_mappings": {NAME: ["bench_app"]},
+    },
+)
+TABLE_DISPATCHER = (
+    "vumi.dispatchers.RoutingTableDispatcher",
+    {
+        "receive_inbound_connectors": [NAME],
+        "receive_outbound_connectors": ["bench_app"],
+        "routing_table": {
+            NAME: {"default": ["bench_app", "default"]},
+            "bench_app": {"default": [NAME, "default"]},
+        },
+    },
+)
 LOGGING = {"middleware": [{"log": "vumi.middleware.logging.LoggingMiddleware"}]}
 
 
@@ -53,6 +73,7 @@ class Variant:
 
 def variants(echo_class: str) -> dict[str, Variant]:
     echo = {"transport_name": NAME}
+    behind = (echo_class, {"transport_name": "bench_app"})
     return {
         "ceiling": Variant("minimal echo on pika (ceiling)", None),
         "echo": Variant("echo application", [(echo_class, echo)]),
@@ -61,6 +82,8 @@ def variants(echo_class: str) -> dict[str, Variant]:
         "strict": Variant(
             "worker_concurrency 1", [(echo_class, {**echo, "worker_concurrency": 1})]
         ),
+        "dispatcher": Variant("behind a SimpleDispatchRouter", [behind, SIMPLE_DISPATCHER]),
+        "table": Variant("behind a RoutingTableDispatcher", [behind, TABLE_DISPATCHER]),
     }
 
 

@@ -17,14 +17,16 @@ from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
 from vumi.broker import Publication
-from vumi.errors import InvalidEndpoint
+from vumi.errors import HandlerRefused, InvalidEndpoint
 from vumi.message import (
     TransportEvent,
     TransportMessage,
     TransportStatus,
     TransportUserMessage,
 )
+from vumi.middleware.aftermath import Aftermath
 from vumi.middleware.base import MiddlewareStack
+from vumi.tasks import settle
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Sequence
@@ -39,6 +41,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "BaseConnector",
+    "DuplicateMessage",
     "IgnoreMessage",
     "PublishStatusConnector",
     "ReceiveInboundConnector",
@@ -51,6 +54,15 @@ DEFAULT_ENDPOINT = TransportMessage.DEFAULT_ENDPOINT_NAME
 
 class IgnoreMessage(Exception):
     """Raised by a handler or a middleware to drop a message; an outbound one is nacked."""
+
+    #: Whether an outbound message is to be answered by a nack.
+    nack: ClassVar[bool] = True
+
+
+class DuplicateMessage(IgnoreMessage):
+    """Raised to drop a message that was handled before: an outbound one has its answer already."""
+
+    nack = False
 
 
 def inbound_conversation(message: Message) -> Hashable:
@@ -79,9 +91,29 @@ class _Inlet:
         self._connector = connector
         self._name = connector.name
         self._chain = chain
+        self.aftermath: Aftermath | None = None
         self.consumer: Consumer | None = None
         self.handlers: dict[str, Handler] = {}
         self.default_handler: Handler = self._no_handler
+
+    async def handle_and_tell(self, message: Any) -> Any:
+        """Take one message as :meth:`handle` does, and have its outcome told."""
+        aftermath = self.aftermath
+        assert aftermath is not None  # noqa: S101 (who calls this has made it)
+        try:
+            result = self.handle(message)
+            if isinstance(result, Publication) and not result.has_listeners():
+                # Not waited for here either: its confirmation is.
+                result = None
+            result = await settle(result)
+        except Exception as error:
+            aftermath.failed(message, error)
+            raise
+        if result is False:
+            aftermath.failed(message, HandlerRefused("The handler returned False."))
+        else:
+            aftermath.handled(message)
+        return result
 
     def handle(self, message: Any) -> Any:
         """Take one message; what it returns is waited for."""
@@ -178,11 +210,17 @@ class BaseConnector:
     async def _setup(self) -> None:
         for kind in self.PUBLISHES:
             self._publishers[kind] = await self.worker.publish_to(f"{self.name}.{kind}")
+        hooks = self._middlewares.handled_hooks()
         for kind, (message_class, conversation_of) in self.CONSUMES.items():
             inlet = self._inlets[kind]
+            handle: Handler = inlet.handle
+            if hooks:
+                # Before the consumer: it then learns of confirmations before a message is acked.
+                inlet.aftermath = Aftermath(self.worker.broker, hooks, kind, self.name)
+                handle = inlet.handle_and_tell
             inlet.consumer = await self.worker.consume(
                 f"{self.name}.{kind}",
-                inlet.handle,
+                handle,
                 message_class=message_class,
                 paused=True,
                 prefetch_count=self._prefetch_count,
@@ -198,6 +236,9 @@ class BaseConnector:
     async def _teardown(self) -> None:
         for consumer in self._consumers():
             await consumer.stop()
+        for inlet in self._inlets.values():
+            if inlet.aftermath is not None:
+                await inlet.aftermath.close()
         if self._owns_middlewares:
             await self._middlewares.teardown()
 
@@ -346,7 +387,7 @@ class ReceiveOutboundConnector(BaseConnector):
 
     def _ignore_message(self, kind: str, message: Any, error: BaseException) -> Any:
         super()._ignore_message(kind, message, error)
-        return self._nack(message, str(error))
+        return self._nack(message, str(error)) if getattr(error, "nack", True) else None
 
     def _no_handler(self, kind: str, message: Any) -> Any:
         endpoint = message.get_routing_endpoint()

@@ -168,6 +168,7 @@ class DeliveryFlow:
         self._quiet_waiters: list[Deferred[None]] = []
         self._done_waiters: list[Deferred[None]] = []
         self._filling = False
+        self._given_up = False
         self._watchdog: IDelayedCall | None = None
         self._stop_listening = broker.on_confirmed(self._confirmed)
 
@@ -188,8 +189,8 @@ class DeliveryFlow:
         await self.quiet()
 
     async def quiet(self) -> None:
-        """Wait until no handler runs."""
-        if self._running:
+        """Wait until no handler runs, unless draining has given those that run up."""
+        if self._running and not self._given_up:
             waiter: Deferred[None] = Deferred()
             self._quiet_waiters.append(waiter)
             await waiter
@@ -210,6 +211,7 @@ class DeliveryFlow:
             await waiter.addTimeout(timeout, self._broker.clock)
         except DeferredTimeout:
             self._done_waiters.remove(waiter)
+            self._given_up = True
             self.log.warn(
                 "{queue}: {count} messages were not finished within {timeout} s; the broker will "
                 "deliver them again",

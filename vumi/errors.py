@@ -25,6 +25,8 @@ __all__ = [
     "InvalidMessageType",
     "MissingMessageField",
     "RoutingKeyError",
+    "StoreError",
+    "StoreUnavailable",
     "VumiError",
 ]
 
@@ -113,3 +115,23 @@ class HandlerRefused(VumiError):
 
 class HandlerTimeout(VumiError):
     """A message handler did not finish within ``handler_timeout`` seconds."""
+
+
+# Stores
+
+
+class StoreError(VumiError):
+    """A store (the key-value store, the message store) could not do what it was asked."""
+
+
+class StoreUnavailable(StoreError):
+    """A store could not be reached, or did not answer in time.
+
+    :param message: What was wrong, and what to do.
+    :param maybe_executed: Whether the store may have done what it was asked before the connection
+        was lost. If not, asking again is safe.
+    """
+
+    def __init__(self, message: str, *, maybe_executed: bool = False) -> None:
+        super().__init__(message)
+        self.maybe_executed = maybe_executed

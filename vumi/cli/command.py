@@ -16,6 +16,7 @@ from vumi.cli.check import check
 from vumi.cli.dead import dead
 from vumi.cli.describe import describe
 from vumi.cli.mistakes import mistake_lines
+from vumi.cli.routes import routes
 from vumi.cli.run import run
 from vumi.cli.workers import workers
 from vumi.errors import VumiError
@@ -51,5 +52,5 @@ def vumi() -> None:
     """
 
 
-for command in (run, check, describe, workers, broker, dead):
+for command in (run, check, describe, workers, routes, broker, dead):
     vumi.add_command(command)

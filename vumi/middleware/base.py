@@ -8,6 +8,9 @@ first and a published one last. A priority moves one outwards: lower numbers com
 
 A message passes only those hooks that somebody has overridden: which these are is found out once,
 when the stack is made. A chain of hooks that all return plain messages costs no Deferred.
+
+:meth:`BaseMiddleware.message_handled` is in no chain: it is told what became of a message that was
+received. Nothing is counted or waited for unless somebody overrides it.
 """
 
 from __future__ import annotations
@@ -137,6 +140,23 @@ class BaseMiddleware:
         """A status, in either direction."""
         return status
 
+    def message_handled(
+        self, kind: str, message: Any, connector_name: str, error: BaseException | None
+    ) -> Any:
+        """What became of a message that this worker has received.
+
+        Called once its handler is done and the broker has all that was published until then, or
+        once the handler has failed. Never called when the worker ends before that: the broker then
+        delivers the message again. May return a Deferred or a coroutine; a worker that stops waits
+        for it, nobody else does.
+
+        :param kind: inbound, outbound, event or status.
+        :param message: The message as it was received, before any middleware replaced it.
+        :param connector_name: The name of the connector it came through.
+        :param error: What the handler or a middleware raised, so that the message becomes a dead
+            letter; ``None`` if it was handled, or ignored on purpose.
+        """
+
 
 class TransportMiddleware(BaseMiddleware):
     """A middleware for transports."""
@@ -196,11 +216,14 @@ def _returned_none(name: str) -> MiddlewareError:
 def _overridden(middleware: BaseMiddleware, direction: str, kind: str) -> str | None:
     """The name of the hook to call, or ``None`` if nobody has overridden it."""
     specific, general = f"handle_{direction}_{kind}", f"handle_{kind}"
-    for name in (specific, general):
-        own = getattr(type(middleware), name, None)
-        if own is not getattr(BaseMiddleware, name) or name in vars(middleware):
-            return specific
+    if _has_own(middleware, specific) or _has_own(middleware, general):
+        return specific
     return None
+
+
+def _has_own(middleware: BaseMiddleware, name: str) -> bool:
+    own = getattr(type(middleware), name, None)
+    return own is not getattr(BaseMiddleware, name) or name in vars(middleware)
 
 
 class MiddlewareStack:
@@ -229,6 +252,14 @@ class MiddlewareStack:
         ordered = self.consume_middlewares if direction == "consume" else self.publish_middlewares
         names = [(middleware, _overridden(middleware, direction, kind)) for middleware in ordered]
         return Chain((middleware, name) for middleware, name in names if name is not None)
+
+    def handled_hooks(self) -> list[Callable[[str, Any, str, BaseException | None], Any]]:
+        """Who is told what became of received messages, the farthest from the queue first."""
+        return [
+            middleware.message_handled
+            for middleware in reversed(self.consume_middlewares)
+            if _has_own(middleware, "message_handled")
+        ]
 
     def apply_consume(self, kind: str, message: Any, connector_name: str) -> Deferred[Any]:
         """Pass a received message through; fires with the message."""

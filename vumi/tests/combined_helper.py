@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from twisted.internet.defer import Deferred
 from zope.interface import implementer
 
+from vumi.tasks import settle
 from vumi.tests.case import IHelper
 from vumi.tests.message_helper import MessageDispatchHelper, MessageHelper
 from vumi.tests.persistence_helper import PersistenceHelper
@@ -70,7 +71,7 @@ class CombinedHelper:
         try:
             await self.worker_helper.cleanup()
         finally:
-            self.persistence_helper.cleanup()
+            await settle(self.persistence_helper.cleanup())
 
     def _get_worker(
         self, worker_class: type[Any], config: Mapping[str, Any], start: bool, **defaults: Any

@@ -1,24 +1,67 @@
 """The databases of a test: where its workers keep their state.
 
 Part of the public test kit, which :mod:`vumi.tests.helpers` offers whole. Knows the config options
-by which a worker is told of its databases. The databases themselves are not there yet.
+by which a worker is told of its databases, and the managers by which it reaches them. Riak is not
+there yet.
+
+Workers get a key-value store in the process. With ``VUMITEST_REDIS_DB=<number>`` in the
+environment they get that database of the Redis at 127.0.0.1:6379 instead, or where their config
+says.
 """
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from twisted.internet.defer import Deferred
 from zope.interface import implementer
 
+from vumi.errors import StoreUnavailable
+from vumi.persist.redis_base import Manager
+from vumi.tasks import settle
 from vumi.tests.case import IHelper
 from vumi.tests.proxies import proxyable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from vumi.persist.address import RedisAddress
+
 __all__ = ["PersistenceHelper", "PersistenceHelperError", "RiakDisabledForTest"]
 
 PREFIX = "vumitest"
+#: How long a command may take when a Redis is cleaned up, in seconds.
+PURGE_SECONDS = 5.0
+
+
+class _Watchers:
+    """The helpers that are set up. While there are any, each is told of every manager made."""
+
+    def __init__(self) -> None:
+        self._helpers: list[PersistenceHelper] = []
+        self._original = Manager.__init__
+
+    def add(self, helper: PersistenceHelper) -> None:
+        if not self._helpers:
+            self._original = original = Manager.__init__
+
+            def watched(manager: Any, store: Any, *args: Any, **kw: Any) -> None:
+                original(manager, store, *args, **kw)
+                for watcher in self._helpers:
+                    watcher.watch(manager, store)
+
+            Manager.__init__ = watched  # type: ignore[assignment,method-assign]  # until discard()
+        self._helpers.append(helper)
+
+    def discard(self, helper: PersistenceHelper) -> None:
+        if helper in self._helpers:
+            self._helpers.remove(helper)
+            if not self._helpers:
+                Manager.__init__ = self._original  # type: ignore[method-assign]  # as it was
+
+
+_watchers = _Watchers()
 
 
 class PersistenceHelperError(Exception):
@@ -56,14 +99,54 @@ class PersistenceHelper:
         self.is_sync = is_sync
         self.assert_closed = assert_closed
         self._is_set_up = False
+        self._stores: list[Any] = []
+        self._prefixes: set[tuple[RedisAddress, str, str]] = set()
 
     def setup(self) -> None:
-        """Get ready."""
+        """Get ready: from now on, whatever manager is made is closed at the end."""
         self._is_set_up = True
+        _watchers.add(self)
 
-    def cleanup(self) -> None:
-        """Leave nothing behind."""
+    def cleanup(self) -> Any:
+        """Close the managers, and delete what they have left in a Redis.
+
+        :returns: A Deferred, if one of them gives Deferreds.
+        """
         self._is_set_up = False
+        _watchers.discard(self)
+        stores, self._stores = self._stores, []
+        closing = [store.close() for store in stores]
+        if any(isinstance(closed, Deferred) for closed in closing):
+            return Deferred.fromCoroutine(self._purge_after(closing))
+        self._purge()
+        return None
+
+    async def _purge_after(self, closing: list[Any]) -> None:
+        for closed in closing:
+            await settle(closed)
+        self._purge()
+
+    def watch(self, manager: Any, store: Any) -> None:
+        """Note a manager that was made."""
+        # Not the manager: who holds it decides about the connection.
+        if not any(store is known for known in self._stores):
+            self._stores.append(store)
+        # A store in the process is gone anyway. Without a prefix it is not known what is ours.
+        where, prefix = getattr(store, "where", None), manager.get_key_prefix()
+        if where is not None and prefix is not None:
+            self._prefixes.add((where, prefix, manager._key_separator))
+
+    def _purge(self) -> None:
+        prefixes, self._prefixes = self._prefixes, set()
+        for where, prefix, separator in prefixes:
+            from vumi.persist.blocking import BlockingRedis
+            from vumi.persist.redis_manager import RedisManager
+
+            manager = RedisManager(BlockingRedis(where, PURGE_SECONDS), prefix, separator)
+            # If the test has left no Redis there, it has left nothing in it.
+            with suppress(StoreUnavailable):
+                manager._purge_all()
+            manager.close_manager()
 
     def _check_set_up(self) -> None:
         if not self._is_set_up:
@@ -84,12 +167,24 @@ class PersistenceHelper:
 
     @proxyable
     def get_redis_manager(self, config: Mapping[str, Any] | None = None) -> Any:
-        """A connection to the key-value store.
+        """A manager of the key-value store.
 
-        :raises PersistenceHelperError: Always, for now.
+        :param config: What a worker's ``redis_manager`` option may have. By default a store of its
+            own, in the process; to share a worker's, give its manager as ``FAKE_REDIS``.
+        :returns: A :class:`~vumi.persist.redis_manager.RedisManager` if this helper is
+            synchronous, else a Deferred of a
+            :class:`~vumi.persist.txredis_manager.TxRedisManager`.
         """
         self._check_set_up()
-        raise PersistenceHelperError("The key-value store (Redis) is not there yet.")
+        if config is None:
+            config = self.mk_config({})["redis_manager"]
+        if self.is_sync:
+            from vumi.persist.redis_manager import RedisManager
+
+            return RedisManager.from_config(config)
+        from vumi.persist.txredis_manager import TxRedisManager
+
+        return TxRedisManager.from_config(config)
 
     @proxyable
     def get_riak_manager(self, config: Mapping[str, Any] | None = None) -> Any:

@@ -1,4 +1,4 @@
-"""A Redis server of our own: private, on loopback.
+"""A Redis server of our own, and a Sentinel that watches some: private, on loopback.
 
 Knows Redis's settings; how a process lives and dies is :mod:`vumi.tests.local_server`'s business.
 """
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from vumi.tests.certificates import TLSFiles
 
-__all__ = ["RedisServer"]
+__all__ = ["RedisServer", "SentinelServer"]
 
 _DATABASES = 16
 
@@ -36,6 +36,7 @@ class RedisServer(LocalServer):
     :param persistent: whether it writes every change to disk, so that a restart keeps them.
     :param tls: certificates for a second port that speaks TLS, :attr:`tls_port`.
     :param require_client_certificate: whether that port refuses clients without one.
+    :param replica_of: the server, started before, that this one is a copy of.
     """
 
     title: ClassVar[str] = "Redis"
@@ -49,11 +50,13 @@ class RedisServer(LocalServer):
         persistent: bool = False,
         tls: TLSFiles | None = None,
         require_client_certificate: bool = False,
+        replica_of: RedisServer | None = None,
         start_timeout: float = 30.0,
         stop_timeout: float = 20.0,
     ) -> None:
         super().__init__(directory, start_timeout=start_timeout, stop_timeout=stop_timeout)
         self._password = password
+        self._replica_of = replica_of
         self._persistent = persistent
         self._tls = tls
         self._require_client_certificate = require_client_certificate
@@ -97,10 +100,14 @@ class RedisServer(LocalServer):
             f"appendonly {'yes' if self._persistent else 'no'}",
             "appendfsync always",
             f"databases {_DATABASES}",
+            # A replica gets the data at once, not only after waiting for more replicas to come.
+            "repl-diskless-sync-delay 0",
         ]
         if self._password:
             escaped = self._password.replace("\\", "\\\\").replace('"', '\\"')
-            lines.append(f'requirepass "{escaped}"')
+            lines += [f'requirepass "{escaped}"', f'masterauth "{escaped}"']
+        if self._replica_of is not None:
+            lines.append(f"replicaof {LOOPBACK} {self._replica_of.port}")
         if self._tls is not None:
             lines += [
                 f"tls-port {self.tls_port}",
@@ -125,6 +132,77 @@ class RedisServer(LocalServer):
         expected = f"process_id:{self._processes[-1].pid}\r\n".encode()
         # While it loads its data it refuses; the answer's first part then has an error.
         return expected in ask(self.port, question, expected, b"-LOADING")
+
+
+class SentinelServer(LocalServer):
+    """A Sentinel of our own, that has the say alone: what it finds dead is replaced at once.
+
+    :param directory: where it keeps everything.
+    :param master: the server that it watches, started before, without a password; its replicas
+        it finds by itself.
+    :param service: the name that it knows the master by.
+    :param down_after: after how many seconds without an answer a server is taken for dead.
+    """
+
+    title: ClassVar[str] = "Redis Sentinel"
+    debian_package: ClassVar[str] = "redis-sentinel"
+
+    def __init__(
+        self,
+        directory: Path | str,
+        master: RedisServer,
+        *,
+        service: str = "mymaster",
+        down_after: float = 0.5,
+        start_timeout: float = 30.0,
+        stop_timeout: float = 20.0,
+    ) -> None:
+        super().__init__(directory, start_timeout=start_timeout, stop_timeout=stop_timeout)
+        self._master = master
+        self._service = service
+        self._down_after = down_after
+
+    @classmethod
+    def missing(cls) -> str:
+        """What this machine lacks to run the server, in words; empty if nothing."""
+        # The same program under another name; a Redis without it has it all the same.
+        return RedisServer.missing()
+
+    def url(self, db: int | None = None) -> str:
+        """Where clients ask for the master, as a URL."""
+        return f"redis+sentinel://{LOOPBACK}:{self.port}/{self._service}/{db or 0}"
+
+    def knows_replica(self) -> bool:
+        """Whether it has found a replica that could take the master's place."""
+        question = _redis_command("SENTINEL", "REPLICAS", self._service)
+        return b"\r\nslave\r\n" in ask(self.port, question, b"replica-announced", b"*0\r\n")
+
+    def _port_names(self) -> Sequence[str]:
+        return ["sentinel"]
+
+    def _prepare(self) -> None:
+        milliseconds = round(self._down_after * 1000)
+        lines = [
+            f"bind {LOOPBACK}",
+            f"port {self.port}",
+            f'dir "{self.directory}"',
+            f"sentinel monitor {self._service} {LOOPBACK} {self._master.port} 1",
+            f"sentinel down-after-milliseconds {self._service} {milliseconds}",
+            f"sentinel failover-timeout {self._service} 5000",
+        ]
+        path = self.directory / "sentinel.conf"
+        path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+    def _command(self) -> Sequence[Path | str]:
+        program = find_program("redis-server")
+        if program is None:
+            raise ServerError(self.missing())
+        return [program, self.directory / "sentinel.conf", "--sentinel"]
+
+    def _answers(self) -> bool:
+        """Whether the Sentinel on our port says that it is our process."""
+        expected = f"process_id:{self._processes[-1].pid}\r\n".encode()
+        return expected in ask(self.port, _redis_command("INFO", "server"), expected)
 
 
 def _redis_command(*words: str) -> bytes:

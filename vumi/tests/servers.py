@@ -21,7 +21,7 @@ from urllib.parse import quote, urlsplit, urlunsplit
 from vumi.tests.certificates import TLSFiles, make_test_certificates
 from vumi.tests.local_server import LocalServer, ServerError, find_program, free_port
 from vumi.tests.rabbitmq_server import DEFAULT_VHOST, RabbitMQServer
-from vumi.tests.redis_server import RedisServer
+from vumi.tests.redis_server import RedisServer, SentinelServer
 
 __all__ = [
     "DEFAULT_VHOST",
@@ -32,6 +32,7 @@ __all__ = [
     "RabbitMQServer",
     "Redis",
     "RedisServer",
+    "SentinelServer",
     "ServerError",
     "TLSFiles",
     "find_program",

@@ -299,6 +299,8 @@ class PauseTests(DeliveryTestCase):
         drained = Deferred.fromCoroutine(flow.drain(5))
         self.clock.advance(5)
         self.successResultOf(drained)
+        # A handler that never ends must not keep the worker from stopping.
+        self.successResultOf(Deferred.fromCoroutine(flow.pause()))
         self.successResultOf(Deferred.fromCoroutine(flow.close()))
         self.assertEqual(self.successResultOf(self.broker.depth(QUEUE)), 2)
 

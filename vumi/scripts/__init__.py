@@ -1,0 +1,1 @@
+"""Commands for operators, each in its module: ``python -m vumi.scripts.NAME``."""
