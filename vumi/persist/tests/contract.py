@@ -10,6 +10,7 @@ from contextlib import suppress
 from typing import Any
 from uuid import uuid4
 
+import pytest
 from twisted.internet import reactor
 from twisted.internet.task import deferLater
 from twisted.trial.unittest import TestCase
@@ -333,6 +334,12 @@ class ManagerContract:
         await self.given(manager.zremrangebyrank("z", 0, 1), 2)
         await self.given(manager.zrange("z", 0, -1), ["other one"])
         await self.given(manager.zrange("nothing", 0, -1), [])
+
+    async def test_half_a_limit_is_refused(self) -> None:
+        manager = await self.manager()
+        for half in ({"start": 1}, {"num": 1}):
+            with pytest.raises(ValueError, match="both start and num"):
+                await settle(manager.zrangebyscore("z", **half))
 
     async def test_scores_lose_no_digit(self) -> None:
         manager = await self.manager()

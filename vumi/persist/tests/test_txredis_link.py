@@ -12,11 +12,13 @@ from twisted.internet import reactor
 from twisted.internet.protocol import Factory
 from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
+from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import TestCase
 from txredisapi import RedisProtocol
 
 from vumi.errors import StoreError, StoreUnavailable
 from vumi.persist.address import Login, RedisAddress
+from vumi.persist.blocking import BlockingRedis
 from vumi.persist.interface import ResponseError
 from vumi.persist.outages import Refused
 from vumi.persist.txredis_client import Command
@@ -218,6 +220,24 @@ class ConnectTests(TestCase):
         _, answer = self.answers(b"")
         error = await self.failing(RedisAddress((self.serve(answer),)), seconds=0.1)
         assert "did not answer within 0.1 s" in str(error)
+
+    # Who blocks
+
+    async def test_a_blocking_client_too_asks_again_when_redis_has_loaded_its_data(self) -> None:
+        asked, loaded = self.answers(b"-LOADING Redis is loading\r\n", b":7\r\n")
+        host, port = self.serve(lambda words: loaded(words) if words[0] == b"INCR" else OK)
+        client = BlockingRedis(RedisAddress(((host, port),)), timeout=5)
+        self.addCleanup(client.close)
+        self.assertEqual(await deferToThread(client.execute, [b"INCR", b"n"]), 7)
+        self.assertEqual(asked, [[b"INCR", b"n"]] * 2)
+
+    async def test_a_replica_refuses_a_blocking_client_that_asked_for_it(self) -> None:
+        where = self.serve(lambda words: b"-READONLY You can't\r\n" if words[0] == b"SET" else OK)
+        client = BlockingRedis(RedisAddress((where,)), timeout=5)
+        self.addCleanup(client.close)
+        with self.assertRaises(ResponseError) as caught:
+            await deferToThread(client.execute, [b"SET", b"key", b"x"])
+        self.assertEqual(str(caught.exception), "READONLY You can't")
 
     # Sentinels
 

@@ -72,6 +72,7 @@ class NumbersTransport(Transport):
     async def setup_transport(self) -> None:
         self._line: _Line | None = None
         self._untaken: dict[tuple[str, str], Deferred[None]] = {}
+        self._publishing = 0
         factory = Factory.forProtocol(lambda: _Line(self))
         factory.noisy = False
         endpoint = TCP4ServerEndpoint(
@@ -83,8 +84,13 @@ class NumbersTransport(Transport):
         stopped = self._listening.stopListening()
         if stopped is not None:
             await stopped
-        if self._line is not None and self._line.transport is not None:
-            self._line.transport.loseConnection()
+        line = self._line
+        if line is not None and line.transport is not None:
+            # What was read is still said "ok" to, or the phones would say it again.
+            line.pauseProducing()
+            while self._publishing:
+                await deferLater(self.clock, 0.01, lambda: None)
+            line.transport.loseConnection()
 
     def connected(self, line: _Line) -> None:
         self._line = line
@@ -100,10 +106,17 @@ class NumbersTransport(Transport):
             to_addr="8864", from_addr=user, content=number, transport_type="sms"
         )
 
-        def failed(failure: Failure) -> None:
-            """No word to the phones: they will say it again."""
+        self._publishing += 1
 
-        on_outcome(published, lambda _: line.say("ok", user, number), failed)
+        def safe(_: Any) -> None:
+            self._publishing -= 1
+            line.say("ok", user, number)
+
+        def failed(failure: Failure) -> None:
+            # No word to the phones: they will say it again.
+            self._publishing -= 1
+
+        on_outcome(published, safe, failed)
 
     async def handle_outbound_message(self, message: TransportUserMessage) -> None:
         user, number = str(message["to_addr"]), str(message["content"])
