@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, quote, unquote
 
 from vumi.errors import ConfigError
+from vumi.tls import TLSOptions
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -32,6 +33,7 @@ class BrokerAddress:
     :param scheme: ``memory``, ``amqp`` or ``amqps``.
     :param hosts: Pairs of host name and TCP port, in the order they are to be tried.
     :param heartbeat: Seconds between AMQP heartbeats; 0 turns them off.
+    :param tls: For ``amqps``: whom to trust, and who we are.
     """
 
     scheme: str
@@ -40,10 +42,7 @@ class BrokerAddress:
     password: str = field(default="vumi", repr=False)
     vhost: str = "/develop"
     heartbeat: int = DEFAULT_HEARTBEAT
-    ca_certs: str | None = None
-    certfile: str | None = None
-    keyfile: str | None = None
-    server_name: str | None = None
+    tls: TLSOptions | None = None
 
     def __str__(self) -> str:
         """The address without the password, fit for a log."""
@@ -51,10 +50,6 @@ class BrokerAddress:
             return "memory:"
         hosts = ",".join(f"{host}:{port}" for host, port in self.hosts)
         return f"{self.scheme}://{quote(self.username)}@{hosts}/{quote(self.vhost, safe='')}"
-
-    @property
-    def uses_tls(self) -> bool:
-        return self.scheme == "amqps"
 
     @classmethod
     def from_url(cls, url: str) -> BrokerAddress:
@@ -85,9 +80,11 @@ class BrokerAddress:
         if vhost:
             fields["vhost"] = vhost
         fields["heartbeat"] = _read_seconds(options.pop("heartbeat", DEFAULT_HEARTBEAT))
-        for name in TLS_OPTIONS:
-            if name in options:
-                fields[name] = options.pop(name)
+        tls = {name: options.pop(name) for name in TLS_OPTIONS if name in options}
+        if scheme == "amqps":
+            fields["tls"] = TLSOptions(**tls)
+        elif tls:
+            raise ConfigError(f"Option {min(tls)!r} in the broker URL is for amqps:// only.")
         if options:
             raise ConfigError(
                 f"Unknown option {sorted(options)[0]!r} in the broker URL: known are heartbeat, "

@@ -10,30 +10,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, cast
 
-import OpenSSL.crypto
-import OpenSSL.SSL
-from cryptography.hazmat.primitives.serialization import Encoding
-from cryptography.x509 import load_pem_x509_certificates
 from pika import BasicProperties, ConnectionParameters, PlainCredentials, spec
 from pika.adapters.twisted_connection import TwistedProtocolConnection
 from pika.exceptions import StreamLostError
 from twisted.internet.defer import Deferred
-from twisted.internet.endpoints import HostnameEndpoint, wrapClientTLS
 from twisted.internet.error import ConnectionDone
 from twisted.internet.protocol import Factory, connectionDone
-from twisted.internet.ssl import (
-    Certificate,
-    PrivateCertificate,
-    optionsForClientTLS,
-    trustRootFromCertificates,
-)
 from twisted.logger import Logger
 from twisted.python.failure import Failure
-from twisted.python.filepath import FilePath
 
 from vumi.broker.amqp_frames import DeliveryReader, PublishEncoder
 from vumi.broker.interface import Delivery
-from vumi.errors import BrokerError, ConfigError
+from vumi.endpoints import client_endpoint
+from vumi.errors import BrokerError
 from vumi.tasks import on_outcome
 
 if TYPE_CHECKING:
@@ -42,7 +31,6 @@ if TYPE_CHECKING:
 
     from pika.adapters.twisted_connection import TwistedChannel
     from pika.channel import Channel
-    from twisted.internet.interfaces import IStreamClientEndpoint
 
     from vumi.broker.address import BrokerAddress
     from vumi.broker.amqp_frames import OnDelivery
@@ -152,7 +140,7 @@ async def connect_link(
         heartbeat=address.heartbeat,
         client_properties={"connection_name": label},
     )
-    endpoint = _endpoint(address, host, port, reactor)
+    endpoint = client_endpoint(host, port, address.tls, reactor, CONNECT_TIMEOUT, "the broker")
     factory = Factory.forProtocol(lambda: _Protocol(parameters, reactor))
     factory.noisy = False
     connecting = endpoint.connect(factory)
@@ -174,35 +162,6 @@ def _abort(protocol: _Protocol) -> None:
     transport = protocol.transport
     if transport is not None:
         getattr(transport, "abortConnection", transport.loseConnection)()
-
-
-def _endpoint(address: BrokerAddress, host: str, port: int, reactor: Any) -> IStreamClientEndpoint:
-    plain = HostnameEndpoint(reactor, host, port, timeout=CONNECT_TIMEOUT)
-    if not address.uses_tls:
-        return plain
-    try:
-        trust_root = client_certificate = None
-        if address.ca_certs:
-            bundle = load_pem_x509_certificates(FilePath(address.ca_certs).getContent())
-            trust_root = trustRootFromCertificates(
-                [Certificate.loadPEM(one.public_bytes(Encoding.PEM)) for one in bundle]
-            )
-        if address.certfile:
-            pem = FilePath(address.certfile).getContent()
-            if address.keyfile:
-                pem += b"\n" + FilePath(address.keyfile).getContent()
-            client_certificate = PrivateCertificate.loadPEM(pem)
-        options = optionsForClientTLS(
-            address.server_name or host, trustRoot=trust_root, clientCertificate=client_certificate
-        )
-    except OSError as error:
-        raise ConfigError(f"TLS to the broker: {error.strerror}: {error.filename}") from None
-    except (ValueError, OpenSSL.crypto.Error, OpenSSL.SSL.Error) as error:
-        raise ConfigError(
-            f"TLS to the broker: {address.ca_certs or ''} {address.certfile or ''} are not "
-            f"certificates and keys in PEM form that fit together ({error})"
-        ) from None
-    return wrapClientTLS(options, plain)
 
 
 def _cancel(timer: Any) -> None:

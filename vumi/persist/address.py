@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, unquote
 
 from vumi.errors import ConfigError
+from vumi.tls import TLSOptions
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -36,22 +37,6 @@ class Login:
 
     username: str | None = None
     password: str | None = field(default=None, repr=False)
-
-
-@dataclass(frozen=True)
-class TLSOptions:
-    """What TLS needs to know.
-
-    :param ca_certs: The file with the authorities to trust; ``None``: the system's.
-    :param certfile: The file with our certificate, if we have one.
-    :param keyfile: The file with its key; ``None``: it is in the certificate's.
-    :param server_name: The name that the server's certificate must have; ``None``: the host's.
-    """
-
-    ca_certs: str | None = None
-    certfile: str | None = None
-    keyfile: str | None = None
-    server_name: str | None = None
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ nobody knows whether it was.
 Every command has the same time, so the oldest one is always the first to run out of it, and one
 timer is enough. A command that runs out of time in flight fails alone, as Redis may be busy; if
 nothing at all was heard for so long, the connection goes too. One whose peer has vanished the
-system gives up in half that time (:func:`vumi.persist.endpoints.detect_dead_peer`).
+system gives up in half that time (:func:`vumi.endpoints.detect_dead_peer`).
 
 Knows no command, no protocol and no sockets: one connection is a
 :class:`~vumi.persist.txredis_link.Link`.

@@ -19,8 +19,8 @@ from twisted.internet.protocol import Factory
 from txredisapi import RedisError, RedisProtocol
 from txredisapi import ResponseError as Refusal
 
+from vumi.endpoints import client_endpoint, detect_dead_peer
 from vumi.errors import StoreError, StoreUnavailable
-from vumi.persist.endpoints import client_endpoint, detect_dead_peer
 from vumi.persist.interface import Reply, ResponseError
 from vumi.persist.outages import in_words, no_master, refused
 from vumi.persist.txredis_client import Command
@@ -172,7 +172,7 @@ async def _open(
     # Half, so that what can be sent again still has time to be.
     factory = Factory.forProtocol(lambda: Link(reactor, seconds / 2, not_now))
     factory.noisy = False
-    endpoint = client_endpoint(host, port, address.tls, reactor, seconds)
+    endpoint = client_endpoint(host, port, address.tls, reactor, seconds, "Redis")
     return cast("Link", await endpoint.connect(factory))
 
 

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from vumi.broker import BrokerAddress
 from vumi.errors import ConfigError
+from vumi.tls import TLSOptions
 
 DEFAULTS: dict[str, Any] = {
     "scheme": "amqp",
@@ -32,9 +33,10 @@ DEFAULTS: dict[str, Any] = {
         ("amqp://u:p%40%2F@h/prod", {"hosts": (("h", 5672),), "username": "u",
                                      "password": "p@/", "vhost": "prod"}),
         ("amqp://a,b:7,[::1]:8/v", {"hosts": (("a", 5672), ("b", 7), ("::1", 8)), "vhost": "v"}),
-        ("amqps://h", {"scheme": "amqps", "hosts": (("h", 5671),)}),
+        ("amqps://h", {"scheme": "amqps", "hosts": (("h", 5671),), "tls": TLSOptions()}),
         ("amqps://h?ca_certs=/ca.pem&server_name=n",
-         {"scheme": "amqps", "hosts": (("h", 5671),), "ca_certs": "/ca.pem", "server_name": "n"}),
+         {"scheme": "amqps", "hosts": (("h", 5671),),
+          "tls": TLSOptions("/ca.pem", server_name="n")}),
         ("amqp://h/v?heartbeat=0", {"hosts": (("h", 5672),), "vhost": "v", "heartbeat": 0}),
     ],
 )  # fmt: skip
@@ -60,6 +62,7 @@ def test_memory_urls() -> None:
         ("amqp://h:70000", "not a TCP port"),
         ("amqp://h/v?heartbeat=x", "not a number of seconds"),
         ("amqp://h/v?hartbeat=3", "Unknown option 'hartbeat'"),
+        ("amqp://h/v?ca_certs=/ca.pem", "'ca_certs' in the broker URL is for amqps://"),
     ],
 )
 def test_bad_urls_say_what_is_wrong(url: str, words: str) -> None:

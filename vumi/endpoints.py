@@ -1,7 +1,7 @@
-"""Where a TCP or TLS connection goes to, and when the system is to give it up.
+"""Where a TCP or TLS connection to a server of ours goes to, and when the system gives it up.
 
 Knows Twisted's endpoints, certificates in files and socket options. Knows nothing of what is
-spoken.
+spoken: the broker and the key-value store both connect by this.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from vumi.errors import ConfigError
 if TYPE_CHECKING:
     from twisted.internet.interfaces import IStreamClientEndpoint
 
-    from vumi.persist.address import TLSOptions
+    from vumi.tls import TLSOptions
 
 __all__ = ["client_endpoint", "detect_dead_peer"]
 
@@ -37,11 +37,13 @@ IDLE_SECONDS, PROBE_SECONDS, PROBES = 30, 10, 3
 
 
 def client_endpoint(
-    host: str, port: int, tls: TLSOptions | None, reactor: Any, seconds: float
+    host: str, port: int, tls: TLSOptions | None, reactor: Any, seconds: float, what: str
 ) -> IStreamClientEndpoint:
     """Where to connect to.
 
+    :param tls: ``None`` is a plain connection.
     :param seconds: How long connecting may take.
+    :param what: What is connected to, for error texts: ``"Redis"``.
     :raises ConfigError: A certificate or key can't be used.
     """
     plain = HostnameEndpoint(reactor, host, port, timeout=seconds)
@@ -63,11 +65,11 @@ def client_endpoint(
             tls.server_name or host, trustRoot=trust_root, clientCertificate=client_certificate
         )
     except OSError as error:
-        raise ConfigError(f"TLS to Redis: {error.strerror}: {error.filename}") from None
+        raise ConfigError(f"TLS to {what}: {error.strerror}: {error.filename}") from None
     except (ValueError, OpenSSL.crypto.Error, OpenSSL.SSL.Error) as error:
         files = " and ".join(filter(None, (tls.ca_certs, tls.certfile, tls.keyfile)))
         raise ConfigError(
-            f"TLS to Redis: {files} are not certificates and keys in PEM form that fit together "
+            f"TLS to {what}: {files} are not certificates and keys in PEM form that fit together "
             f"({error})"
         ) from None
     return wrapClientTLS(options, plain)
