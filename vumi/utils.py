@@ -1,9 +1,10 @@
 """Small helpers, and the old names of some that live elsewhere now.
 
-Numbers are :mod:`vumi.msisdn`'s, dotted paths :mod:`vumi.loading`'s. The web helpers' home is
-:mod:`vumi.web.site`; it stands on Twisted's web server, which this module must not pull into
-whoever only wants to split a text. Their old names here are therefore looked up when somebody asks
-for them (:func:`__getattr__`), not imported with this module.
+Numbers are :mod:`vumi.msisdn`'s, dotted paths :mod:`vumi.loading`'s. The web helpers' homes are
+:mod:`vumi.web.site` and :mod:`vumi.web.client`; they stand on Twisted's web server and on treq,
+which this module must not pull into whoever only wants to split a text. Their old names here are
+therefore looked up when somebody asks for them (:func:`__getattr__`), not imported with this
+module.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from vumi.msisdn import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from vumi.web.client import http_request, http_request_full, old_http_request_full
     from vumi.web.site import LogFilterSite, StringProducer, build_web_site, mkheaders
 
 __all__ = [
@@ -49,11 +51,14 @@ __all__ = [
     "get_first_word",
     "get_operator_name",
     "get_operator_number",
+    "http_request",
+    "http_request_full",
     "import_module",
     "load_class",
     "load_class_by_string",
     "mkheaders",
     "normalize_msisdn",
+    "old_http_request_full",
     "safe_routing_key",
     "to_kwargs",
     "vumi_resource_path",
@@ -69,7 +74,10 @@ _HOMES = {
     "LogFilterSite": "vumi.web.site",
     "StringProducer": "vumi.web.site",
     "build_web_site": "vumi.web.site",
+    "http_request": "vumi.web.client",
+    "http_request_full": "vumi.web.client",
     "mkheaders": "vumi.web.site",
+    "old_http_request_full": "vumi.web.client",
 }
 
 # Not seen by mypy: it knows the names from the imports above, and would take every other too.

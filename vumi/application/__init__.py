@@ -1,6 +1,6 @@
 """Applications: what holds the conversation with a user.
 
-What needs more than an application needs by itself (Redis) is imported when
+What needs more than an application needs by itself (an HTTP client, Redis) is imported when
 somebody asks for it.
 """
 
@@ -12,12 +12,14 @@ from typing import TYPE_CHECKING, Any
 from vumi.application.base import ApplicationConfig, ApplicationWorker
 
 if TYPE_CHECKING:
+    from vumi.application.http_relay import HTTPRelayApplication
     from vumi.application.session import SessionManager
 
-__all__ = ["ApplicationConfig", "ApplicationWorker", "SessionManager"]
+__all__ = ["ApplicationConfig", "ApplicationWorker", "HTTPRelayApplication", "SessionManager"]
 
 # name -> the module that it lives in
 _HOMES = {
+    "HTTPRelayApplication": "vumi.application.http_relay",
     "SessionManager": "vumi.application.session",
 }
 

@@ -1,0 +1,353 @@
+"""The application that walks users through states.
+
+Knows messages, sessions and the order in which things happen. What states are, how texts are cut
+into pages and what a session holds are its neighbours' business.
+
+Theory of operation. A session in the key-value store says where a user is and what was shown last.
+Each message is one step: load the session, take the answer, go to the next state, save the
+session, reply. A message that comes a second time (its id is that of the last step) changes
+nothing and is given the same reply. A session that the user or the network has closed stays: who
+comes back is asked whether to go on there.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar, cast
+
+from twisted.internet.defer import Deferred
+
+from vumi.application.base import ApplicationConfig, ApplicationWorker
+from vumi.application.menus.pages import LEAST_ROOM, numbered, room_for_text, split_pages
+from vumi.application.menus.progress import Option, Progress
+from vumi.application.menus.states import (
+    Choice,
+    Conversation,
+    End,
+    Invalid,
+    Menu,
+    MenuError,
+    Question,
+    as_choice,
+    find_problems,
+    targets,
+)
+from vumi.components.session import SessionManager
+from vumi.config import ConfigInt
+from vumi.errors import ConfigError
+from vumi.persist.config import ConfigRedis
+from vumi.persist.txredis_manager import TxRedisManager
+from vumi.tasks import settle
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from vumi.application.menus.states import Next, State, Words
+    from vumi.message import TransportUserMessage
+
+__all__ = ["MenuApplication", "MenuConfig"]
+
+#: A USSD message has up to 182 characters; some networks take 160.
+DEFAULT_PAGE_LENGTH = 160
+DEFAULT_SESSION_LENGTH = 24 * 60 * 60
+
+GO_ON, START_AGAIN = "go on", "start again"
+
+
+class MenuConfig(ApplicationConfig):
+    """Options of every application made of menus."""
+
+    page_length = ConfigInt(
+        "How many characters a message may have. What is longer is cut into pages, and the user "
+        "turns them. USSD takes 182, on some networks 160. 0 is any number.",
+        default=DEFAULT_PAGE_LENGTH,
+        static=True,
+    )
+    max_session_length = ConfigInt(
+        "How long a user may take for an answer and still go on from there, in seconds. 0 is for "
+        "ever.",
+        default=DEFAULT_SESSION_LENGTH,
+        static=True,
+    )
+    redis_manager = ConfigRedis(
+        "The key-value store where it is kept how far each user is.", default={}, static=True
+    )
+
+    def post_validate(self) -> None:
+        super().post_validate()
+        for name in ("page_length", "max_session_length"):
+            number = getattr(self, name)
+            if number is not None and number < 0:
+                self.raise_config_error(f"Field '{name}' must not be negative.")
+
+
+class MenuApplication(ApplicationWorker):
+    """Walks users through questions and menus. Override :meth:`states`.
+
+    .. code-block:: python
+
+        class Survey(MenuApplication):
+            def states(self):
+                return [
+                    Question("age", "How old are you?", check=int, error="A number, please.",
+                             next="sure"),
+                    Menu("sure", "Is that right?", [Choice("Yes", next="thanks"),
+                                                    Choice("No", next="age")]),
+                    End("thanks", "Thank you."),
+                ]
+
+            def finished(self, conversation, end):
+                self.log.info("Age:", conversation.answers["age"])
+
+    The first state is where users begin. What a user has answered, and how far that was, is kept
+    in the key-value store under the user's address. Who comes back with a new session, having
+    answered something but not all, is asked whether to go on.
+
+    The texts below may be replaced by other texts or, where they depend on the user, by methods
+    that take the :class:`Conversation`; all but :attr:`more` and :attr:`back`, which are texts.
+    """
+
+    CONFIG_CLASS: ClassVar[Any] = MenuConfig
+
+    #: What the line says that leads to the next page.
+    more: str = "More"
+    #: What the line says that leads from the last page of a menu to the first.
+    back: str = "Back"
+    #: Asked of a user who comes back.
+    resume_question: Words = "You have not finished. Go on where you were?"
+    resume_yes: Words = "Go on"
+    resume_no: Words = "Start again"
+    #: Said before a menu if what was sent is none of its choices.
+    wrong_choice: Words = "Please send the number of your choice."
+    #: Said before a question if nothing was sent, and the question has no error text.
+    no_answer: Words = "Please send an answer."
+
+    #: The key-value store, while the application runs. Its keys begin with the prefix that
+    #: ``redis_manager`` has; keys beginning with ``menus:`` are in use.
+    redis: TxRedisManager
+    #: The sessions, while the application runs.
+    sessions: SessionManager
+
+    # To be overridden
+
+    def states(self) -> Sequence[State]:
+        """The states, the one where users begin first. To be overridden.
+
+        Called when the worker starts, and when its configuration is checked: before anything is
+        set up.
+        """
+        raise NotImplementedError(f"{type(self).__name__} must override states().")
+
+    def finished(self, conversation: Conversation, end: End) -> Any:
+        """Called when a user comes to an :class:`End`, before its text is sent.
+
+        Here answers are stored or sent on. May return a Deferred or be ``async``. What it puts
+        into ``conversation.answers`` is there for the end's text. If it raises, the message is a
+        dead letter, and the user is where the last answer was asked for; after a crash it may be
+        called again with the same answers.
+
+        :param end: Which end it is.
+        """
+
+    # Life
+
+    def _validate_config(self) -> Any:
+        problems = find_problems(states := list(self.states()))
+        config = self.get_static_config()
+        self._page_length = config.page_length or 0
+        room = room_for_text(self._page_length, self.more, self.back)
+        if self._page_length and room < LEAST_ROOM:
+            least = self._page_length + LEAST_ROOM - room
+            problems.append(f"Field 'page_length' must be at least {least}, or 0.")
+        if problems:
+            raise ConfigError(problems=problems)
+        self._states = {state.name: state for state in states}
+        self._first = states[0].name
+        return super()._validate_config()
+
+    def setup_worker(self) -> Deferred[None]:
+        return Deferred.fromCoroutine(self._setup_menus())
+
+    async def _setup_menus(self) -> None:
+        config = self.get_static_config()
+        self.redis = await TxRedisManager.from_config(config.redis_manager or {})
+        try:
+            self.sessions = SessionManager(
+                self.redis.sub_manager(f"menus:{self.transport_name}"),
+                max_session_length=config.max_session_length or None,
+            )
+            await super().setup_worker()
+        except BaseException:
+            # What has not come up is not torn down.
+            await settle(self.redis.close_manager())
+            raise
+
+    def teardown_worker(self) -> Deferred[None]:
+        return Deferred.fromCoroutine(self._teardown_menus())
+
+    async def _teardown_menus(self) -> None:
+        try:
+            await super().teardown_worker()
+        finally:
+            await settle(self.redis.close_manager())
+
+    # Messages
+
+    def consume_user_message(self, message: TransportUserMessage) -> Any:
+        return self._step(message, begins=False)
+
+    def new_session(self, message: TransportUserMessage) -> Any:
+        return self._step(message, begins=True)
+
+    async def _step(self, message: TransportUserMessage, begins: bool) -> None:
+        user = str(message.user())
+        progress = self._read(user, await self.sessions.load_session(user))
+        message_id: str = message["message_id"]
+        if progress is None or progress.message_id != message_id:
+            conversation = Conversation(user, {} if progress is None else progress.answers)
+            conversation.message = message
+            progress = await self._advance(conversation, progress, begins)
+            progress.answers = conversation.answers
+            progress.message_id = message_id
+            await self.sessions.save_session(user, progress.to_session(), replace=True)
+        await self.reply_to(message, progress.reply, continue_session=not progress.is_over)
+
+    def _read(self, user: str, session: Mapping[str, str]) -> Progress | None:
+        """What a session says; ``None`` if the user is to begin."""
+        if not session:
+            return None
+        try:
+            progress = Progress.from_session(session)
+        except ValueError as error:
+            self.log.warning("The session of", user, "can't be read; it begins anew:", error)
+            return None
+        # States may be gone since the application was changed.
+        return progress if progress.state in self._states else None
+
+    async def _advance(
+        self, conversation: Conversation, progress: Progress | None, begins: bool
+    ) -> Progress:
+        """One step: what to say next."""
+        if progress is None or progress.is_over or (begins and progress.ends):
+            return await self._begin(conversation)
+        if begins:
+            # Nothing is lost by showing the first question again.
+            if progress.state == self._first and not conversation.answers:
+                return await self._begin(conversation)
+            return await self._ask_to_go_on(conversation, progress.state)
+        text = str(conversation.message["content"] or "").strip()
+        if progress.turns_page(text):
+            progress.turn_page()
+            return progress
+        if progress.asks_to_go_on:
+            option = progress.chosen(text)
+            if option is None:
+                return await self._ask_to_go_on(conversation, progress.state, again=True)
+            if option.value == START_AGAIN:
+                return await self._begin(conversation)
+            return await self._show(conversation, progress.state)
+        try:
+            next_state = await self._take_answer(conversation, progress, text)
+        except Invalid as error:
+            return await self._show(conversation, progress.state, str(error))
+        return await self._show(conversation, next_state)
+
+    async def _begin(self, conversation: Conversation) -> Progress:
+        conversation.answers.clear()
+        return await self._show(conversation, self._first)
+
+    # Answers
+
+    async def _take_answer(self, conversation: Conversation, progress: Progress, text: str) -> str:
+        """Keep an answer, and give the state that follows.
+
+        :raises Invalid: It can't be taken; the user is told why.
+        """
+        state = cast("Question | Menu", self._states[progress.state])
+        leads_to: Next | None
+        if isinstance(state, Menu):
+            option = progress.chosen(text)
+            if option is None:
+                raise Invalid(await _words(self.wrong_choice, conversation))
+            conversation.answers[state.name] = option.value
+            leads_to = option.next or state.next
+        else:
+            conversation.answers[state.name] = await self._checked(state, conversation, text)
+            leads_to = state.next
+        name = await settle(leads_to(conversation)) if callable(leads_to) else leads_to
+        if name not in targets(state):
+            raise MenuError(
+                f"State {state.name!r} leads to {name!r}, which is not in its 'leads_to'."
+            )
+        return cast("str", name)
+
+    async def _checked(self, question: Question, conversation: Conversation, text: str) -> str:
+        error = question.error
+        if not text and not question.optional:
+            raise Invalid(await _words(error or self.no_answer, conversation))
+        if question.check is None:
+            return text
+        try:
+            kept = await settle(question.check(text))
+        except Invalid:
+            raise
+        except ValueError:
+            if error is None:
+                raise
+            raise Invalid(await _words(error, conversation)) from None
+        return str(kept)
+
+    # Questions
+
+    async def _show(self, conversation: Conversation, name: str, before: str = "") -> Progress:
+        """Come to a state.
+
+        :param before: What to say before the state's own text.
+        """
+        state = self._states[name]
+        options: list[Option] = []
+        if isinstance(state, End):
+            await settle(self.finished(conversation, state))
+        elif isinstance(state, Menu):
+            options = await self._options(state, conversation)
+        text = await _words(state.text, conversation)
+        progress = self._progress(name, f"{before}\n{text}" if before else text, options)
+        progress.ends = isinstance(state, End)
+        return progress
+
+    async def _options(self, menu: Menu, conversation: Conversation) -> list[Option]:
+        choices: Sequence[Choice | str]
+        if callable(menu.choices):
+            choices = list(await settle(menu.choices(conversation)))
+            if not choices:
+                raise MenuError(f"State {menu.name!r}: its function gave no choices.")
+        else:
+            choices = menu.choices
+        options = []
+        for choice in map(as_choice, choices):
+            label = await _words(choice.label, conversation)
+            value = label if choice.value is None else choice.value
+            options.append(Option(label, value, choice.next))
+        return options
+
+    async def _ask_to_go_on(
+        self, conversation: Conversation, state: str, again: bool = False
+    ) -> Progress:
+        text = await _words(self.resume_question, conversation)
+        if again:
+            text = f"{await _words(self.wrong_choice, conversation)}\n{text}"
+        options = [
+            Option(await _words(self.resume_yes, conversation), GO_ON),
+            Option(await _words(self.resume_no, conversation), START_AGAIN),
+        ]
+        progress = self._progress(state, text, options)
+        progress.asks_to_go_on = True
+        return progress
+
+    def _progress(self, state: str, text: str, options: list[Option]) -> Progress:
+        lines = numbered([option.label for option in options])
+        pages = split_pages(text, lines, self._page_length, self.more, self.back)
+        return Progress(state, pages=pages, options=options)
+
+
+async def _words(words: Words, conversation: Conversation) -> str:
+    return str(await settle(words(conversation)) if callable(words) else words)
