@@ -12,10 +12,12 @@ import click
 
 import vumi as package
 from vumi.cli.broker import broker
+from vumi.cli.chat import chat
 from vumi.cli.check import check
 from vumi.cli.dead import dead
 from vumi.cli.describe import describe
 from vumi.cli.mistakes import mistake_lines
+from vumi.cli.new import new
 from vumi.cli.routes import routes
 from vumi.cli.run import run
 from vumi.cli.workers import workers
@@ -52,5 +54,5 @@ def vumi() -> None:
     """
 
 
-for command in (run, check, describe, workers, routes, broker, dead):
+for command in (new, chat, run, check, describe, workers, routes, broker, dead):
     vumi.add_command(command)
