@@ -1,7 +1,8 @@
 """The service that every worker is: its broker connection, consumers and publishers.
 
-Knows a service's life (start when the broker is there, stop in order) and turns messages into
-bytes and back. Knows nothing of connectors, middleware, transports or applications. The delivery
+Knows a service's life: start when the broker is there, stop in order. Consumers and publishers
+live in modules of their own (:mod:`vumi.consumers`, :mod:`vumi.publishers`) and are found here
+too, as ever. Knows nothing of connectors, middleware, transports or applications. The delivery
 promise is kept by :mod:`vumi.delivery`, lost connections are dealt with by :mod:`vumi.broker`.
 
 What was called a *channel* in the old Vumi's signatures is an :class:`~vumi.broker.IBroker` here.
@@ -18,17 +19,14 @@ from twisted.internet.error import CannotListenError
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from vumi.broker import Exchange, Publication, Queue, broker_from_options
-from vumi.broker.queue_types import (
-    DEFAULT_DELIVERY_LIMIT,
-    dead_letter_queue,
-    queue_arguments,
-)
-from vumi.delivery import DEFAULT_HANDLER_TIMEOUT, DeliveryFlow, FlowOptions
+from vumi.broker import Exchange, broker_from_options
+from vumi.broker.queue_types import DEFAULT_DELIVERY_LIMIT
+from vumi.consumers import Consumer, DynamicConsumer, declare_queue
+from vumi.delivery import DEFAULT_HANDLER_TIMEOUT
 from vumi.errors import ConfigError, RoutingKeyError, VumiError
 from vumi.loading import load_class_by_string
 from vumi.message import Message
-from vumi.payload import encode_payload
+from vumi.publishers import DEFAULT_EXCHANGE, DynamicPublisher, Publisher
 from vumi.tasks import settle
 
 if TYPE_CHECKING:
@@ -52,7 +50,6 @@ __all__ = [
 #: Routing keys with these endings have one reader for sure: their queue is declared by whoever
 #: publishes too, so that nothing is lost because the reader has not started yet.
 PEER_QUEUE_ENDINGS = (".inbound", ".outbound", ".event")
-DEFAULT_EXCHANGE = "vumi"
 #: Seconds that a plain worker's consumers have to finish what is in hand when it stops. Below the
 #: ten after which supervisord kills.
 DEFAULT_DRAIN_TIMEOUT = 8.0
@@ -287,7 +284,7 @@ class Worker(MultiService):
             PEER_QUEUE_ENDINGS
         ):
             publisher.mandatory = True
-            await _declare_queue(
+            await declare_queue(
                 broker,
                 publisher.routing_key,
                 publisher.exchange_name,
@@ -315,257 +312,6 @@ class Worker(MultiService):
         site = build_web_site({path: resource for resource, path in resources}, site_class)
         listening: IListeningPort = self.clock.listenTCP(port, site)
         return listening
-
-
-async def _declare_queue(
-    broker: IBroker,
-    name: str,
-    exchange: str,
-    routing_key: str,
-    queue_type: str,
-    delivery_limit: int,
-) -> None:
-    """Declare a queue, and first the one that takes what it gives up."""
-    if queue_type == "quorum":
-        dead = dead_letter_queue(name)
-        await broker.declare_queue(
-            Queue(dead, exchange, arguments=queue_arguments("quorum", dead))
-        )
-    arguments = queue_arguments(queue_type, name, delivery_limit)
-    await broker.declare_queue(Queue(name, exchange, routing_key, arguments=arguments))
-
-
-class Consumer:
-    """Reads one queue; subclasses override :meth:`consume_message`.
-
-    :param channel: The broker.
-    """
-
-    exchange_name: str = DEFAULT_EXCHANGE
-    exchange_type: str = "topic"
-    durable: bool = True
-    queue_name: str = "queue"
-    routing_key: str = "routing_key"
-    message_class: type[Message] = Message
-    start_paused: bool = False
-    prefetch_count: int | None = None
-    concurrency: int = 1
-    handler_timeout: float = DEFAULT_HANDLER_TIMEOUT
-    #: A function (or ``staticmethod`` of a class) of a message, the key of its conversation.
-    conversation_of: Callable[[Any], Hashable] | None = None
-
-    vumi_options: Mapping[str, Any]
-    queue_type: str = "classic"
-    delivery_limit: int = DEFAULT_DELIVERY_LIMIT
-    scrub: Callable[[str], str] = staticmethod(str)
-
-    def __init__(self, channel: IBroker) -> None:
-        self.channel = channel
-        self.keep_consuming = False
-        self.flow: DeliveryFlow | None = None
-
-    async def declare(self) -> None:
-        """Declare the exchange and the queue, and prepare the flow of deliveries."""
-        broker = self.channel
-        await broker.declare_exchange(
-            Exchange(self.exchange_name, self.exchange_type, self.durable)
-        )
-        await _declare_queue(
-            broker,
-            self.queue_name,
-            self.exchange_name,
-            self.routing_key,
-            self.queue_type,
-            self.delivery_limit,
-        )
-        self.flow = DeliveryFlow(
-            broker,
-            self.queue_name,
-            self.exchange_name,
-            decode=self.message_class.from_json,
-            handle=self._handler(),
-            conversation_of=self.conversation_of,
-            options=FlowOptions(
-                concurrency=max(self.concurrency, 1),
-                prefetch=self.prefetch_count or 0,
-                handler_timeout=self.handler_timeout,
-                queue_type=self.queue_type,
-            ),
-            scrub=self.scrub,
-        )
-
-    def _handler(self) -> Callable[[Any], Any]:
-        return self.consume_message
-
-    def _declared_flow(self) -> DeliveryFlow:
-        if self.flow is None:
-            raise VumiError("A consumer is started by Worker.start_consumer().")
-        return self.flow
-
-    @property
-    def paused(self) -> bool:
-        """No message is handed to the handler for now."""
-        return self.flow is None or self.flow.paused
-
-    def start(self) -> Deferred[Consumer]:
-        """Start to consume, unless :attr:`start_paused` says otherwise."""
-        return Deferred.fromCoroutine(self._start())
-
-    async def _start(self) -> Consumer:
-        self.keep_consuming = True
-        if not self.start_paused:
-            await self._declared_flow().resume()
-        return self
-
-    def unpause(self) -> Deferred[None]:
-        """Hand messages to the handler, at first or again."""
-        return Deferred.fromCoroutine(self._declared_flow().resume())
-
-    def pause(self) -> Deferred[None]:
-        """Hand over no more; fires when no handler runs."""
-        return Deferred.fromCoroutine(self._declared_flow().pause())
-
-    def notify_paused_and_quiet(self) -> Deferred[None]:
-        """Fires when no handler runs."""
-        return Deferred.fromCoroutine(self._declared_flow().quiet())
-
-    async def drain(self, timeout: float) -> None:
-        """Take no more from the queue and finish what is in hand, within `timeout` seconds."""
-        if self.flow is not None:
-            await self.flow.drain(timeout)
-
-    def stop(self) -> Deferred[bool]:
-        """Stop for good, after the handlers that run; what is left goes back to the queue."""
-        return Deferred.fromCoroutine(self._stop())
-
-    async def _stop(self) -> bool:
-        self.keep_consuming = False
-        if self.flow is not None:
-            await self.flow.pause()
-            await self.flow.close()
-        return self.keep_consuming
-
-    def consume_message(self, message: Any) -> Any:
-        """Handle one message. May return a Deferred or a coroutine.
-
-        Raising makes the message a dead letter (queue ``<queue>.dead``), and so does returning
-        ``False``: the consumer goes on with the next.
-        """
-        raise NotImplementedError(f"{type(self).__name__} must override consume_message().")
-
-
-class DynamicConsumer(Consumer):
-    """A consumer that calls a callable.
-
-    :param channel: The broker.
-    :param callback: Takes a message.
-    """
-
-    def __init__(self, channel: IBroker, callback: Callable[[Any], Any]) -> None:
-        super().__init__(channel)
-        self.callback = callback
-
-    def _handler(self) -> Callable[[Any], Any]:
-        return self.callback
-
-    def consume_message(self, message: Any) -> Any:
-        return self.callback(message)
-
-
-def _check_routing_key(routing_key: str) -> None:
-    if routing_key != routing_key.lower():
-        raise RoutingKeyError(f"The routing_key: {routing_key} is not all lower case!")
-
-
-class Publisher:
-    """Publishes to one exchange; for subclasses that set the class attributes."""
-
-    exchange_name: str = DEFAULT_EXCHANGE
-    exchange_type: str = "topic"
-    routing_key: str = "routing_key"
-    durable: bool = True
-    auto_delete: bool = False
-    delivery_mode: int = 2
-    mandatory: bool = False
-
-    vumi_options: Mapping[str, Any]
-
-    channel: IBroker
-
-    def start(self, channel: IBroker) -> Any:
-        """Get to know the broker. Called once everything is declared; may return a Deferred."""
-        self.channel = channel
-
-    def publish_message(self, message: Message, routing_key: str | None = None) -> Publication:
-        """Publish a message.
-
-        :returns: A Deferred that fires with the message once the broker has it safe.
-        :raises RoutingKeyError: The publisher's own routing key is not all lower case.
-        """
-        return self._publish(message.to_bytes(), routing_key, message)
-
-    def publish_json(self, data: Any, routing_key: str | None = None) -> Publication:
-        """Publish plain data as JSON."""
-        return self._publish(encode_payload(data), routing_key, data)
-
-    def publish_raw(self, data: bytes, routing_key: str | None = None) -> Publication:
-        """Publish bytes."""
-        return self._publish(data, routing_key, data)
-
-    def _publish(self, body: bytes, routing_key: str | None, result: Any) -> Publication:
-        if routing_key is None:
-            routing_key = self.routing_key
-            _check_routing_key(routing_key)
-        return self.channel.publish(
-            self.exchange_name, routing_key, body, None, self.mandatory, result
-        )
-
-
-class DynamicPublisher:
-    """Publishes to one routing key of the exchange ``vumi``.
-
-    :param channel: The broker.
-    :param routing_key: Where to; all lower case.
-    :raises RoutingKeyError: It isn't.
-    """
-
-    exchange_name: str = DEFAULT_EXCHANGE
-    exchange_type: str = "topic"
-    durable: bool = True
-    mandatory: bool = False
-
-    vumi_options: Mapping[str, Any]
-
-    def __init__(self, channel: IBroker, routing_key: str) -> None:
-        _check_routing_key(routing_key)
-        self.channel = channel
-        self.routing_key = routing_key
-
-    def start(self, channel: IBroker) -> None:
-        """Called once everything is declared."""
-
-    def publish_message(self, message: Message) -> Publication:
-        """Publish a message; fires with it once the broker has it safe."""
-        return self.channel.publish(
-            self.exchange_name, self.routing_key, message.to_bytes(), None, self.mandatory, message
-        )
-
-    def publish_json(self, data: Any) -> Publication:
-        """Publish plain data as JSON."""
-        return self.channel.publish(
-            self.exchange_name,
-            self.routing_key,
-            encode_payload(data),
-            None,
-            self.mandatory,
-            data,
-        )
-
-    def publish_raw(self, data: bytes) -> Publication:
-        """Publish bytes."""
-        return self.channel.publish(
-            self.exchange_name, self.routing_key, data, None, self.mandatory, data
-        )
 
 
 class WorkerCreator:

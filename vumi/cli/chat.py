@@ -7,6 +7,7 @@ Knows the command line, the reactor and the streams of the process. What a hands
 from __future__ import annotations
 
 import shutil
+import signal
 import sys
 from contextlib import nullcontext, suppress
 from pathlib import Path
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from twisted.internet.defer import Deferred
     from twisted.logger import LogEvent
 
+    from vumi.handset import Shell
     from vumi.handset.screen import Line
     from vumi.handset.switchboard import Switchboard
 
@@ -208,28 +210,19 @@ def _talk(
     """Have somebody talk; gives the exit status."""
     from vumi.handset import Shell
     from vumi.handset.screen import Line
-    from vumi.handset.terminal import PlainLines, TypedLines, typing_mode, wants_colours
+    from vumi.handset.terminal import typing_mode
 
     is_typed = sys.stdin.isatty() and sys.stdout.isatty()
     shells: list[Shell] = []
 
     async def talk(reactor: Any) -> None:
-        from twisted.conch.insults.insults import ServerProtocol
         from twisted.internet.defer import TimeoutError as DeferredTimeout
-        from twisted.internet.stdio import StandardIO
 
         switchboard = make_switchboard(reactor)
         shell = Shell(switchboard, address, reactor, patience=0 if is_typed else timeout)
-        terminal: Any
-        if is_typed:
-            terminal = TypedLines(shell.prompt, _columns, wants_colours(sys.stdout))
-            protocol: Any = ServerProtocol(lambda: terminal)
-        else:
-            terminal = protocol = PlainLines()
-        shell.terminal = terminal
         shells.append(shell)
+        shell.terminal = terminal = _open_terminal(shell, reactor, set_mode)
         _log_to(terminal.show, verbose)
-        StandardIO(protocol)
         hints = "/help tells what can be typed, /quit ends."
         if switchboard.transport_type == "ussd":
             hints = f"Enter dials. {hints}"
@@ -241,13 +234,32 @@ def _talk(
             with suppress(DeferredTimeout):
                 await terminal.closed.addTimeout(FLUSH_TIMEOUT, reactor)
 
-    mode: AbstractContextManager[None] = nullcontext()
-    if is_typed:
-        mode = typing_mode(sys.stdin.fileno())
-    with mode:
+    mode: AbstractContextManager[Callable[[], None] | None]
+    mode = typing_mode(sys.stdin.fileno()) if is_typed else nullcontext()
+    with mode as set_mode:
         _run(talk, interrupt=lambda: shells[0].end() if shells else None)
     # Somebody at a terminal has seen it; a program that gave the lines has not.
     return 1 if shells[0].failed and not is_typed else 0
+
+
+def _open_terminal(shell: Shell, reactor: Any, set_mode: Callable[[], None] | None) -> Any:
+    """Connect the process's standard streams.
+
+    :param set_mode: Sets the mode for typing again; ``None`` if nobody types.
+    """
+    from twisted.conch.insults.insults import ServerProtocol
+    from twisted.internet.stdio import StandardIO
+
+    from vumi.handset.terminal import PlainLines, TypedLines, wants_colours
+
+    if set_mode is None:
+        plain = PlainLines()
+        StandardIO(plain)
+        return plain
+    typed = TypedLines(shell.prompt, _columns, wants_colours(sys.stdout))
+    StandardIO(ServerProtocol(lambda: typed))
+    _when_continued(reactor, set_mode, typed.redraw)
+    return typed
 
 
 def _columns() -> int:
@@ -255,6 +267,16 @@ def _columns() -> int:
 
 
 # The process
+
+
+def _when_continued(reactor: Any, *actions: Callable[[], None]) -> None:
+    """Have something done whenever the process goes on after Ctrl-Z."""
+
+    def continued(number: int, frame: object) -> None:
+        for action in actions:
+            reactor.callFromThread(action)
+
+    signal.signal(signal.SIGCONT, continued)
 
 
 def _log_to(show: Callable[[Iterable[Line]], None], verbose: bool) -> None:

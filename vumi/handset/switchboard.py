@@ -23,7 +23,7 @@ from vumi.deadletters import DeadLetter
 from vumi.errors import VumiError
 from vumi.handset.network import HandsetTransport
 from vumi.handset.phones import HandsetError
-from vumi.service import DEFAULT_EXCHANGE
+from vumi.publishers import DEFAULT_EXCHANGE
 from vumi.tasks import in_background
 
 if TYPE_CHECKING:

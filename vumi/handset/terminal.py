@@ -187,18 +187,23 @@ class PlainLines(LineReceiver):
 
 
 @contextmanager
-def typing_mode(terminal: int) -> Iterator[None]:
+def typing_mode(terminal: int) -> Iterator[Callable[[], None]]:
     """Have a terminal give each key at once and show none; as before in the end.
 
     :param terminal: Its file descriptor.
+    :returns: The context gives a function that sets the mode again, as it is lost when the program
+        was stopped (Ctrl-Z) and goes on.
     """
     import termios
     import tty
 
+    def set_mode() -> None:
+        tty.setcbreak(terminal)
+
     before = termios.tcgetattr(terminal)
-    tty.setcbreak(terminal)
+    set_mode()
     try:
-        yield
+        yield set_mode
     finally:
         termios.tcsetattr(terminal, termios.TCSADRAIN, before)
         # Twisted has made it non-blocking, for the shell too.

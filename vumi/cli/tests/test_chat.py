@@ -9,6 +9,7 @@ import select
 import signal
 import subprocess
 import sys
+import termios
 import time
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -237,6 +238,22 @@ def test_a_conversation_at_a_terminal(tmp_path: Path) -> None:
     assert "Traceback" not in rest
     # The screen is left as it is, with nothing half typed on it.
     assert re.search(r"\r\x1b\[K$", rest)
+
+
+@pytest.mark.integration
+def test_the_terminal_is_ready_again_after_control_z(tmp_path: Path) -> None:
+    with terminal(tmp_path, ECHO) as typing:
+        typing.read_until("> ")
+        mode = termios.tcgetattr(typing.manager)
+        mode[3] |= termios.ICANON | termios.ECHO
+        # As the shell has it, when it is given the terminal.
+        termios.tcsetattr(typing.manager, termios.TCSANOW, mode)
+        typing.process.send_signal(signal.SIGCONT)
+        typing.read_until("> ")
+        assert not termios.tcgetattr(typing.manager)[3] & (termios.ICANON | termios.ECHO)
+        typing.type("/quit\r")
+        typing.rest()
+        assert typing.process.wait(TIMEOUT) == 0
 
 
 @pytest.mark.integration

@@ -180,9 +180,13 @@ def test_a_terminal_is_as_it_was_before() -> None:
     manager, terminal = pty.openpty()
     try:
         before = termios.tcgetattr(terminal)
-        with typing_mode(terminal):
+        with typing_mode(terminal) as set_again:
             within = termios.tcgetattr(terminal)
             os.set_blocking(terminal, False)
+            # As a shell does for its own line.
+            termios.tcsetattr(terminal, termios.TCSANOW, before)
+            set_again()
+            assert termios.tcgetattr(terminal) == within
         assert within[3] & termios.ISIG
         assert not within[3] & (termios.ECHO | termios.ICANON)
         assert termios.tcgetattr(terminal) == before
