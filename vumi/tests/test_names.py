@@ -21,6 +21,8 @@ FACADES = [
     ("to_json", "vumi.message", "vumi.payload"),
     ("ApplicationWorker", "vumi.application", "vumi.application.base"),
     ("Transport", "vumi.transports", "vumi.transports.base"),
+    ("FailureWorker", "vumi.transports", "vumi.transports.retries"),
+    ("FailureWorker", "vumi.transports.failures", "vumi.transports.retries"),
     ("MiddlewareStack", "vumi.middleware", "vumi.middleware.base"),
     ("HeartBeatMessage", "vumi.blinkenlights.heartbeat", "vumi.blinkenlights.heartbeat.publisher"),
 ]

@@ -6,11 +6,30 @@ whoever retries, and a nack for whoever sent the message.
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from vumi.message import TransportMessage
 
-__all__ = ["FailureCodeException", "FailureMessage", "PermanentFailure", "TemporaryFailure"]
+if TYPE_CHECKING:
+    from vumi.transports.retries import FailureWorker
+
+__all__ = [
+    "FailureCodeException",
+    "FailureMessage",
+    "FailureWorker",
+    "PermanentFailure",
+    "TemporaryFailure",
+]
+
+# Not seen by mypy, as in vumi.transports. The worker that sends failed messages again lived here.
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> Any:
+        if name != "FailureWorker":
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        from vumi.transports.retries import FailureWorker
+
+        return FailureWorker
 
 
 class FailureMessage(TransportMessage):
