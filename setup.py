@@ -29,7 +29,7 @@ setup(
     # its default, a table of packages, twistd would not find twisted/plugins.
     package_dir={"": "."},
     packages=[*find_packages(include=["vumi", "vumi.*"]), "twisted.plugins"],
-    package_data={"vumi": ["py.typed", "cli/templates/*/*", "resources/*", "**/cases/*.yaml"]},
+    package_data={"vumi": ["py.typed", "cli/templates/*/*", "resources/*", "**/cases/**/*.yaml"]},
     install_requires=[
         "Twisted[tls] >= 25.5",
         "pika >= 1.4",

@@ -17,6 +17,7 @@ __all__ = [
     "ConfigError",
     "DispatcherError",
     "DuplicateConnectorError",
+    "HandleLater",
     "HandlerRefused",
     "HandlerTimeout",
     "InvalidEndpoint",
@@ -27,6 +28,7 @@ __all__ = [
     "RoutingKeyError",
     "StoreError",
     "StoreUnavailable",
+    "Unroutable",
     "VumiError",
 ]
 
@@ -95,6 +97,17 @@ class BrokerClosed(BrokerError):
     """The connection to the broker was closed for good; nothing more can be published."""
 
 
+class Unroutable(BrokerError):
+    """No queue is bound for a message's routing key, so nobody has got it.
+
+    :param routing_key: The key.
+    """
+
+    def __init__(self, routing_key: str) -> None:
+        super().__init__(f"No queue is bound for the routing key {routing_key!r}.")
+        self.routing_key = routing_key
+
+
 class RoutingKeyError(BrokerError):
     """A routing key that is not all lower case.
 
@@ -107,6 +120,15 @@ class RoutingKeyError(BrokerError):
 
     def __str__(self) -> str:
         return repr(self.value)
+
+
+class HandleLater(VumiError):
+    """Nothing was done with a message, as something it needs is away: it is to be handled later.
+
+    Raised by a handler or a middleware. The message is not acknowledged and becomes no dead
+    letter: its queue rests for a moment, and then the message is handled from the beginning,
+    before all that came after it.
+    """
 
 
 class HandlerRefused(VumiError):

@@ -49,6 +49,7 @@ _CLASS_PATH = re.compile(r"# ((?:[a-z_]\w*\.)+[A-Z]\w*)$")
 
 #: Programs whose arguments are not ours to know.
 FOREIGN_PROGRAMS = {
+    "curl",
     "apt-get",
     "cd",
     "export",
@@ -82,6 +83,15 @@ class Block:
         if re.fullmatch(r"[\w./-]+\.\w+", self.caption):
             return self.caption
         return self._in_first_lines(_FILE_NAME)
+
+    @property
+    def module_name(self) -> str:
+        """What a Python block with a file name is imported as: ``pigeon/loft.py`` is pigeon.loft.
+
+        Empty for other blocks.
+        """
+        is_module = self.language == "python" and self.file_name.endswith(".py")
+        return self.file_name.removesuffix(".py").replace("/", ".") if is_module else ""
 
     @property
     def worker_class(self) -> str:
@@ -163,7 +173,9 @@ class Page:
         shutil.copy(ROOT / "supervisord.conf", self.folder)
         for block in self.blocks:
             if block.file_name:
-                (self.folder / block.file_name).write_text(block.text, "utf-8")
+                path = self.folder / block.file_name
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_text(block.text, "utf-8")
         importlib.invalidate_caches()
         for block in self.blocks:
             if block.language == "python":
@@ -183,7 +195,7 @@ class Page:
 
     def _run_python(self, block: Block) -> None:
         if block.file_name:
-            module = importlib.import_module(block.file_name.removesuffix(".py"))
+            module = importlib.import_module(block.module_name)
             self._run_tests(block, module)
             self.names.update(vars(module), __name__="page")
         elif block.text.startswith(">>>"):
@@ -242,7 +254,9 @@ class Page:
     def forget_modules(self) -> None:
         """Let other pages have modules of the same names."""
         for block in self.blocks:
-            sys.modules.pop(block.file_name.removesuffix(".py"), None)
+            package, _, _ = block.module_name.partition(".")
+            for name in [package, block.module_name]:
+                sys.modules.pop(name, None)
 
 
 class _WrongCommand(Exception):

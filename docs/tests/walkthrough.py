@@ -99,7 +99,9 @@ class Walkthrough:
         try:
             for block, after in zip(self.blocks, [*self.blocks[1:], None], strict=True):
                 if block.file_name:
-                    (self._folder / block.file_name).write_text(block.text, "utf-8")
+                    path = self._folder / block.file_name
+                    path.parent.mkdir(parents=True, exist_ok=True)
+                    path.write_text(block.text, "utf-8")
                     self._change_files()
                 elif block.language == "console":
                     shown = _shown(after)

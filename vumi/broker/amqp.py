@@ -33,7 +33,7 @@ from vumi.broker.amqp_subscription import AmqpSubscription
 from vumi.broker.checks import check_names, check_publish
 from vumi.broker.interface import Exchange, IBroker, Publication, Queue
 from vumi.broker.ledger import PublishLedger
-from vumi.errors import BrokerClosed, BrokerError, ConfigError
+from vumi.errors import BrokerClosed, BrokerError, ConfigError, Unroutable
 from vumi.tasks import in_background
 
 if TYPE_CHECKING:
@@ -300,6 +300,7 @@ class AmqpBroker:
                 "queue_declare",
                 queue=queue.name,
                 durable=queue.durable,
+                auto_delete=queue.auto_delete,
                 arguments=dict(queue.arguments) or None,
             )
         except ChannelClosedByBroker as error:
@@ -340,6 +341,7 @@ class AmqpBroker:
         headers: Headers | None = None,
         mandatory: bool = False,
         result: Any = None,
+        redeclare: bool = True,
     ) -> Publication:
         if self._closing:
             raise BrokerClosed("The connection to the broker is closed: nothing can be published.")
@@ -347,6 +349,8 @@ class AmqpBroker:
         if headers:
             check_headers(headers)
         publication = Publication(exchange, routing_key, body, headers, mandatory, result)
+        if not redeclare:
+            publication.redeclare = False
         self._ledger.add(publication)
         if self._link is not None:
             self._send(self._link, publication)
@@ -387,7 +391,12 @@ class AmqpBroker:
         returned = [publication for publication in publications if publication.returned]
         if returned:
             publications = [p for p in publications if not p.returned]
-            self._reroute(returned)
+            wanted = [p for p in returned if p.redeclare]
+            if wanted:
+                self._reroute(wanted)
+            refused = [p for p in returned if not p.redeclare]
+            if refused:
+                self._unroutable(refused)
         self._now_safe(publications)
 
     def _now_safe(self, publications: list[Publication]) -> None:
@@ -398,6 +407,12 @@ class AmqpBroker:
         if moved:
             for listener in self._listeners:
                 listener()
+
+    def _unroutable(self, publications: list[Publication]) -> None:
+        """Tell those who wait that their publishes have no queue; these count as dealt with."""
+        for publication in publications:
+            publication.errback(Unroutable(publication.routing_key))
+        self._now_safe(publications)
 
     def publish_returned(self, routing_key: str, body: bytes) -> None:
         """The broker has no queue for a publish (called by the link, before its confirmation)."""

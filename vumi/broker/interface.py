@@ -56,6 +56,8 @@ class Queue:
     :param exchange: The name of the exchange it is bound to; that one must be declared first.
     :param routing_key: What it is bound with; the name itself if left empty.
     :param durable: It survives the broker's restart.
+    :param auto_delete: The broker deletes it, with all that waits in it, when its last
+        subscription ends, also by a lost connection (it is declared anew with the next one).
     :param arguments: Broker-specific arguments. A queue that exists with others is used as it is.
     """
 
@@ -63,6 +65,7 @@ class Queue:
     exchange: str = "vumi"
     routing_key: str = ""
     durable: bool = True
+    auto_delete: bool = False
     arguments: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
     @property
@@ -108,12 +111,16 @@ class Publication(Deferred[Any]):
     """One publish: a Deferred that fires with `result` once the broker has the message safe.
 
     It never fails while the broker is merely away: it waits. It fails with
-    :class:`~vumi.errors.BrokerClosed` when the connection is closed for good before that.
+    :class:`~vumi.errors.BrokerClosed` when the connection is closed for good before that, and with
+    :class:`~vumi.errors.Unroutable` if it was to.
 
     :ivar number: Counts up by one per publish on one broker object.
     :ivar safe: The broker has confirmed it.
     :ivar mandatory: The broker must give it back rather than drop it when no queue is bound.
+    :ivar redeclare: When it was given back, the queue is declared and it is sent again.
     """
+
+    redeclare = True
 
     def __init__(
         self,
@@ -204,6 +211,7 @@ class IBroker(Interface):
         headers: Headers | None = None,
         mandatory: bool = False,
         result: Any = None,
+        redeclare: bool = True,
     ) -> Publication:
         """Publish a persistent message.
 
@@ -214,6 +222,8 @@ class IBroker(Interface):
         :param headers: Headers, if any.
         :param mandatory: If no queue is bound for the key any more, declare it again and resend.
         :param result: What the returned Deferred fires with.
+        :param redeclare: If not, a mandatory publish without a queue fails with
+            :class:`~vumi.errors.Unroutable`: its Deferred does, and must be listened to.
         :raises BrokerError: The exchange was not declared here, or the body is too large.
         :raises BrokerClosed: The connection was closed for good.
         """

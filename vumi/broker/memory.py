@@ -28,7 +28,7 @@ from vumi.broker.interface import (
     Queue,
 )
 from vumi.broker.ledger import PublishLedger
-from vumi.errors import BrokerClosed
+from vumi.errors import BrokerClosed, Unroutable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -59,8 +59,9 @@ def _words_match(pattern: list[str], words: list[str]) -> bool:
 class _Queue:
     """One queue: what waits, and who takes it in turn."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, auto_delete: bool = False) -> None:
         self.name = name
+        self.auto_delete = auto_delete
         self.ready: deque[Delivery] = deque()
         self.subscriptions: deque[_Subscription] = deque()
 
@@ -103,7 +104,7 @@ class MemoryBroker:
 
     def declare_queue(self, queue: Queue) -> None:
         """Make a queue unless it is there, and bind it."""
-        self.queues.setdefault(queue.name, _Queue(queue.name))
+        self.queues.setdefault(queue.name, _Queue(queue.name, queue.auto_delete))
         if queue.exchange:
             bindings = self.bindings.setdefault(queue.exchange, [])
             if (queue.binding_key, queue.name) not in bindings:
@@ -253,6 +254,8 @@ class _Subscription:
         queue = self._broker.queues.get(self.queue)
         if queue is not None and self in queue.subscriptions:
             queue.subscriptions.remove(self)
+            if queue.auto_delete and not queue.subscriptions:
+                self._broker.delete_queue(queue.name)
 
     def give_back(self) -> None:
         """Put what is unacked back to the head of the queue, in order."""
@@ -277,6 +280,10 @@ class _Subscription:
         """Behave as if the connection had been lost and found again."""
         self.receiver.interrupted()
         self.give_back()
+        queue = self._broker.queues.get(self.queue)
+        if queue is not None and queue.auto_delete and len(queue.subscriptions) == 1:
+            # Deleted and declared anew.
+            queue.ready.clear()
 
 
 @implementer(IBroker)
@@ -337,12 +344,17 @@ class MemoryConnection:
         headers: Headers | None = None,
         mandatory: bool = False,
         result: Any = None,
+        redeclare: bool = True,
     ) -> Publication:
         if self._closed:
             raise BrokerClosed("The connection to the broker is closed: nothing can be published.")
         check_publish(self.broker.exchanges, exchange, routing_key, body)
         publication = Publication(exchange, routing_key, body, headers, mandatory, result)
         self._ledger.add(publication)
+        if mandatory and not redeclare and not self.broker.route(exchange, routing_key):
+            publication.errback(Unroutable(routing_key))
+            self._settle(publication)
+            return publication
         self.broker.publish(exchange, routing_key, body, headers, mandatory)
         self._settle(publication)
         return publication
@@ -357,7 +369,8 @@ class MemoryConnection:
 
     def _settle(self, publication: Publication) -> None:
         moved = self._ledger.mark_safe([publication])
-        publication.callback(publication.on_safe)
+        if not publication.called:
+            publication.callback(publication.on_safe)
         if moved:
             for listener in self._listeners:
                 listener()

@@ -1,31 +1,27 @@
 """``vumi new``: a project to start from.
 
-Knows the files of a project (``templates/``, beside this module) and what a project may be
-called. In the templates ``$name`` and so on are filled in; a dollar that is meant is written
-twice.
+Knows the files of an application's project (``templates/application``, beside this module); those
+of a transport are :mod:`vumi.cli.new_transport`'s.
 """
 
 from __future__ import annotations
 
-import keyword
-import re
-import sys
-from importlib.machinery import PathFinder
 from pathlib import Path
-from string import Template
-from typing import TYPE_CHECKING
 
 import click
 
 import vumi as package
-from vumi.errors import ConfigError
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
+from vumi.cli.new_transport import transport
+from vumi.cli.writing import (
+    TEMPLATES,
+    check_name,
+    class_name_of,
+    filled_in,
+    title_of,
+    write_files,
+)
 
 __all__ = ["new"]
-
-TEMPLATES = Path(__file__).parent / "templates"
 
 #: File -> the template that it is made from.
 APPLICATION_FILES = {
@@ -50,7 +46,6 @@ TAKEN = frozenset(
         *("application_helper", "vumi_test_case"),
     ]
 )
-MAX_NAME = 40
 
 
 @click.group(epilog="Example: vumi new application greeter")
@@ -73,46 +68,14 @@ def application(name: str, directory: Path | None) -> None:
     test, a conversation for vumi chat, and the files to run it, in one process or as processes of
     their own.
     """
-    check_name(name)
+    check_name(name, TAKEN)
     folder = Path(name) if directory is None else directory
     files = project_files(name)
-    write_project(folder, files)
+    write_files(folder, files)
     class_name = class_name_of(name)
     click.echo(f"{len(files)} files were written to {folder}. Go there, and talk to it:")
     click.echo(f"    cd {folder}")
     click.echo(f"    vumi chat {name}.{class_name}")
-
-
-def check_name(name: str) -> None:
-    """Make sure that a module can be called so.
-
-    :raises ConfigError: It can't.
-    """
-    if not re.fullmatch(r"[a-z][a-z0-9_]*", name) or len(name) > MAX_NAME:
-        near = re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_0123456789")
-        hint = f" Maybe {near!r}?" if near and len(near) <= MAX_NAME else ""
-        raise ConfigError(
-            f"{name!r} can't be the name: it needs lower-case letters, digits and underscores, a "
-            f"letter first, {MAX_NAME} at most.{hint}"
-        )
-    if keyword.iskeyword(name) or keyword.issoftkeyword(name):
-        raise ConfigError(f"{name!r} can't be the name: it is a word of Python.")
-    if name in TAKEN:
-        raise ConfigError(f"{name!r} can't be the name: a file or option of the project has it.")
-    if name in sys.stdlib_module_names or _is_installed(name) or _is_installed(f"test_{name}"):
-        raise ConfigError(f"{name!r} can't be the name: there is a module of that name.")
-
-
-def _is_installed(name: str) -> bool:
-    # What is in the current folder may well be this very project.
-    here = ("", str(Path.cwd()))
-    path = [entry for entry in sys.path if entry not in here]
-    return PathFinder.find_spec(name, path) is not None
-
-
-def class_name_of(name: str) -> str:
-    """``my_clinic`` -> ``MyClinic``."""
-    return "".join(word.capitalize() for word in name.split("_"))
 
 
 def project_files(name: str) -> dict[str, str]:
@@ -120,7 +83,7 @@ def project_files(name: str) -> dict[str, str]:
 
     :param name: The module's name.
     """
-    title = " ".join(name.split("_")).strip().capitalize()
+    title = title_of(name)
     values = {
         "name": name,
         "class_name": class_name_of(name),
@@ -129,32 +92,9 @@ def project_files(name: str) -> dict[str, str]:
         "version": package.__version__,
     }
     return {
-        path.format(name=name): _filled_in(TEMPLATES / "application" / template, values)
+        path.format(name=name): filled_in(TEMPLATES / "application" / template, values)
         for path, template in APPLICATION_FILES.items()
     }
 
 
-def _filled_in(template: Path, values: Mapping[str, str]) -> str:
-    return Template(template.read_text("utf-8")).substitute(values)
-
-
-def write_project(folder: Path, files: Mapping[str, str]) -> None:
-    """Write files into a folder, which is made if it isn't there.
-
-    :raises ConfigError: One of them is there already (then none is written), or can't be written.
-    """
-    there = [name for name in files if (folder / name).exists()]
-    if there:
-        raise ConfigError(
-            f"{folder} has {', '.join(there)} already; nothing was written. Choose another "
-            "--directory."
-        )
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        for name, content in files.items():
-            with (folder / name).open("x", encoding="utf-8") as file:
-                file.write(content)
-    except OSError as error:
-        raise ConfigError(
-            f"{error.filename or folder} can't be written: {error.strerror}."
-        ) from error
+new.add_command(transport)

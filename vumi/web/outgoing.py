@@ -9,13 +9,11 @@ twice.
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 import random
 from dataclasses import dataclass, field
 from enum import Enum
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from twisted.application.internet import backoffPolicy
 from twisted.internet.defer import Deferred
@@ -35,6 +33,7 @@ from vumi.tasks import on_outcome
 from vumi.utils import HttpDataLimitError, HttpError, HttpTimeoutError
 from vumi.web.bodies import BodyError
 from vumi.web.client import fetch
+from vumi.web.signatures import SignatureRule
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Mapping
@@ -58,6 +57,7 @@ T = TypeVar("T")
 
 #: The header that carries the :func:`signature` of a request's body.
 SIGNATURE_HEADER = "X-Vumi-Signature"
+RELAY_SIGNATURE = SignatureRule(SIGNATURE_HEADER, prefix="sha256=")
 
 DEFAULT_TIMEOUT = 30.0
 DEFAULT_RESPONSE_LIMIT = 1024 * 1024
@@ -96,6 +96,7 @@ class RequestFailed(HttpError):
     :param target: Method and URL, without credentials.
     :param status: The answer's status; ``None`` if there was no answer.
     :param retry_after: The other side's wish, in seconds, how long to wait; ``None``: none.
+    :param response: The answer, if there was one.
     """
 
     def __init__(
@@ -105,6 +106,7 @@ class RequestFailed(HttpError):
         target: str = "",
         status: int | None = None,
         retry_after: float | None = None,
+        response: HttpResponse | None = None,
     ) -> None:
         super().__init__(outcome, reason)
         self.outcome = outcome
@@ -112,6 +114,7 @@ class RequestFailed(HttpError):
         self.target = target
         self.status = status
         self.retry_after = retry_after
+        self.response = response
         #: How often it was tried.
         self.attempts = 1
 
@@ -128,11 +131,16 @@ class Retries:
     :param delay: Seconds to wait before the first; each further one waits twice as long. What is
         waited in fact is up to twice that, at random, so that not all come back together.
     :param max_delay: Seconds that the waiting does not grow over.
+    :param outcomes: Which ends are worth another try. With those after which the other side may
+        have taken the request, it may get it twice.
     """
 
     count: int = 3
     delay: float = 1.0
     max_delay: float = 60.0
+    outcomes: frozenset[Outcome] = frozenset(
+        [Outcome.UNAVAILABLE, Outcome.TIMEOUT, Outcome.GARBLED]
+    )
 
     def wait_before(self, retry: int, wish: float | None = None) -> float:
         """Seconds to wait before a retry.
@@ -173,7 +181,7 @@ def signature(key: str, body: bytes) -> str:
     :param key: What both sides know, as UTF-8.
     :param body: The request's body, exactly as it is sent.
     """
-    return f"sha256={hmac.new(key.encode('utf-8'), body, hashlib.sha256).hexdigest()}"
+    return RELAY_SIGNATURE.sign(key, body)
 
 
 class HttpSender:
@@ -205,16 +213,36 @@ class HttpSender:
         self._agent_made_by: Any = None
         self._sending: set[Deferred[Any]] = set()
 
+    @overload
     def send(
         self, request: OutgoingRequest, retries: Retries | None = None
-    ) -> Deferred[HttpResponse]:
+    ) -> Deferred[HttpResponse]: ...
+
+    @overload
+    def send(
+        self,
+        request: OutgoingRequest,
+        retries: Retries | None = None,
+        read: Callable[[HttpResponse], Any] | None = None,
+    ) -> Deferred[Any]: ...
+
+    def send(
+        self,
+        request: OutgoingRequest,
+        retries: Retries | None = None,
+        read: Callable[[HttpResponse], Any] | None = None,
+    ) -> Deferred[Any]:
         """Send a request until it is accepted, or rejected, or has been tried often enough.
 
         :param retries: Not at all again, if left out.
-        :returns: Fires with the response that has accepted it. Cancelling it cuts the connection.
+        :param read: Makes something of a response with a status from 200 to 299, or raises
+            :class:`RequestFailed` if it says no or later in its body. If it raises an error that
+            comes of data being otherwise than expected, the response is garbled.
+        :returns: Fires with the response that has accepted it, or what `read` has made of it.
+            Cancelling it cuts the connection.
         :raises RequestFailed: It was not accepted.
         """
-        sent = Deferred.fromCoroutine(self._send(request, retries or Retries(0)))
+        sent = Deferred.fromCoroutine(self._send(request, retries or Retries(0), read))
         self._sending.add(sent)
 
         def done(result: Any) -> Any:
@@ -229,14 +257,20 @@ class HttpSender:
             sent.cancel()
         await self._pool.closeCachedConnections()
 
-    async def _send(self, request: OutgoingRequest, retries: Retries) -> HttpResponse:
+    async def _send(
+        self,
+        request: OutgoingRequest,
+        retries: Retries,
+        read: Callable[[HttpResponse], Any] | None,
+    ) -> Any:
         retry = 0
         while True:
             try:
-                return await self._try(request)
+                response = await self._try(request)
+                return response if read is None else _read(response, read, request)
             except RequestFailed as error:
                 error.attempts = retry + 1
-                if not error.outcome.retryable or retry >= retries.count:
+                if error.outcome not in retries.outcomes or retry >= retries.count:
                     raise
                 wait = retries.wait_before(retry, error.retry_after)
                 self.log.warn(
@@ -274,6 +308,7 @@ class HttpSender:
         refusal = _refusal(response)
         if refusal is not None:
             refusal.target = request.target
+            refusal.response = response
             raise refusal
         return response
 
@@ -284,6 +319,26 @@ class HttpSender:
             self._agent = factory(self._reactor, pool=self._pool)
             self._agent_made_by = factory
         return self._agent
+
+
+def _read(
+    response: HttpResponse, read: Callable[[HttpResponse], Any], request: OutgoingRequest
+) -> Any:
+    try:
+        return read(response)
+    except RequestFailed as error:
+        error.target = error.target or request.target
+        error.status = response.code
+        error.response = response
+        raise
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
+        raise RequestFailed(
+            Outcome.GARBLED,
+            f"gave an answer that can't be understood ({type(error).__name__})",
+            request.target,
+            response.code,
+            response=response,
+        ) from error
 
 
 def _abandonable(work: Coroutine[Any, Any, T]) -> Deferred[T]:

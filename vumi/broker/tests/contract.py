@@ -6,6 +6,7 @@ found again (:meth:`BrokerContract.interrupt`).
 
 from __future__ import annotations
 
+from contextlib import suppress
 from itertools import count
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
@@ -26,7 +27,7 @@ from vumi.broker import (
     ISubscription,
     Queue,
 )
-from vumi.errors import BrokerClosed, BrokerError
+from vumi.errors import BrokerClosed, BrokerError, Unroutable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -366,6 +367,67 @@ class BrokerContract:
         assert await broker.publish("vumi", name, b"1", None, True, result) is result
         self.assert_equal(await broker.depth(name), 1)
         self.assert_equal(broker.confirmed, broker.published)
+
+    async def test_a_publish_that_may_not_bring_its_queue_back_fails_without_one(self) -> None:
+        broker = await self.started()
+        name = await self.queue(broker)
+        vanished = f"vanished-{uuid4().hex}.outbound"
+        publications = [
+            broker.publish("vumi", key, key.encode(), mandatory=True, redeclare=False, result=key)
+            for key in (name, vanished, name)
+        ]
+        try:
+            await publications[1]
+        except Unroutable as error:
+            self.assert_equal(error.routing_key, vanished)
+        else:
+            raise AssertionError("published without a queue")
+        self.assert_equal([await publications[0], await publications[2]], [name, name])
+        # It is done with: nothing waits for it.
+        self.assert_equal(broker.confirmed, broker.published)
+        self.assert_equal(await broker.depth(vanished), None)
+        self.assert_equal(await broker.depth(name), 2)
+
+    async def test_an_auto_delete_queue_goes_with_its_last_subscription(self) -> None:
+        broker, other = await self.started(), await self.started()
+        name = await self.queue(broker, auto_delete=True)
+        self.assert_equal(await other.depth(name), 0)
+        first = await broker.subscribe(name, Inbox())
+        inbox = Inbox()
+        second = await broker.subscribe(name, inbox)
+        await first.close()
+        await broker.publish("vumi", name, b"still there", mandatory=True, redeclare=False)
+        await inbox.until_count(1)
+        await second.close()
+        self.assert_equal(await other.depth(name), None)
+
+    async def test_an_auto_delete_queue_goes_with_its_owner(self) -> None:
+        broker, other = await self.started(), await self.started()
+        name = await self.queue(broker, auto_delete=True)
+        await other.declare_exchange(Exchange("vumi"))
+        await broker.subscribe(name, Inbox())
+        await broker.stop()
+        try:
+            await other.publish("vumi", name, b"x", mandatory=True, redeclare=False)
+        except Unroutable:
+            return
+        raise AssertionError("published without a queue")
+
+    async def test_an_auto_delete_queue_comes_back_with_the_connection(self) -> None:
+        broker, other = await self.started(), await self.started()
+        name = await self.queue(broker, auto_delete=True)
+        await other.declare_exchange(Exchange("vumi"))
+        inbox = Inbox()
+        await broker.subscribe(name, inbox)
+        await other.publish("vumi", name, b"before", mandatory=True, redeclare=False)
+        await inbox.until_count(1)
+        self.interrupt(broker)
+        await inbox.until(lambda: inbox.interruptions == 1)
+        while b"after" not in inbox.bodies:
+            # What comes before the broker has noticed is lost with the queue.
+            with suppress(Unroutable):
+                await other.publish("vumi", name, b"after", mandatory=True, redeclare=False)
+            await some_turns()
 
     async def test_a_lost_connection_brings_unacknowledged_messages_again(self) -> None:
         broker = await self.started()

@@ -13,7 +13,8 @@ from click.testing import CliRunner
 
 import vumi as package
 from vumi.cli.command import vumi
-from vumi.cli.new import APPLICATION_FILES, TEMPLATES, project_files
+from vumi.cli.new import APPLICATION_FILES, project_files
+from vumi.cli.writing import TEMPLATES
 
 ROOT = Path(package.__file__).parents[1]
 TIMEOUT = 120

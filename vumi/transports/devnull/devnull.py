@@ -72,6 +72,15 @@ class DevNullTransport(Transport):
 
     CONFIG_CLASS: ClassVar[Any] = DevNullConfig
 
+    #: What the table of all transports says of it.
+    catalogue_facts: ClassVar[dict[str, Any]] = {
+        "protocol": "none",
+        "receives": True,
+        "sends": True,
+        "sessions": False,
+        "receipts": True,
+    }
+
     #: What late delivery reports log to when they fail.
     _reports_log = Logger()
 

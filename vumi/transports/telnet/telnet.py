@@ -94,6 +94,15 @@ class TelnetServerTransport(Transport):
 
     CONFIG_CLASS: ClassVar[Any] = TelnetServerConfig
 
+    #: What the table of all transports says of it.
+    catalogue_facts: ClassVar[dict[str, Any]] = {
+        "protocol": "telnet",
+        "receives": True,
+        "sends": True,
+        "sessions": True,
+        "receipts": False,
+    }
+
     #: What each client's connection becomes.
     protocol: ClassVar[type[TelnetTransportProtocol]] = TelnetTransportProtocol
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import json
 import random
 from typing import TYPE_CHECKING, Any
 
@@ -306,3 +307,66 @@ class RetryTests(VumiTestCase):
             self.sender.agent_factory = factory
             answer = await self.sender.send(self.request())
             assert answer.delivered_body == body
+
+
+class ReadingTests(VumiTestCase):
+    """What is made of an answer decides too how a request has ended."""
+
+    async def send(
+        self, answers: list[bytes | None], read: Any, retries: Retries | None = None
+    ) -> tuple[Any, int]:
+        """Send a request; gives what was read or the error, and how many requests were made."""
+        server = RawServer(answers)
+        server.start()
+        sender = HttpSender(reactor)
+        request = OutgoingRequest("POST", f"{server.url}?api_key={SECRET}")
+        outcome: Any
+        try:
+            outcome = await sender.send(request, retries, read)
+        except RequestFailed as error:
+            outcome = error
+        finally:
+            await sender.close()
+            await server.stop()
+        return outcome, len(server.requests)
+
+    async def test_what_was_read_is_the_result(self) -> None:
+        outcome, _ = await self.send([response(b"hi")], lambda answer: answer.delivered_body[:1])
+        assert outcome == b"h"
+
+    async def test_an_answer_that_says_later_is_asked_again(self) -> None:
+        def read(answer: Any) -> bytes:
+            if answer.delivered_body == b"busy":
+                raise RequestFailed(Outcome.UNAVAILABLE, "is busy")
+            body: bytes = answer.delivered_body
+            return body
+
+        answers: list[bytes | None] = [response(b"busy"), response(b"done")]
+        assert await self.send(answers, read, AT_ONCE) == (b"done", 2)
+        error, requests = await self.send([response(b"busy")] * 3, read, AT_ONCE)
+        assert (error.attempts, requests) == (3, 3)
+        assert error.status == 200
+        assert error.response.delivered_body == b"busy"
+        assert str(error).startswith("POST http://127.0.0.1:")
+        assert SECRET not in str(error)
+
+    async def test_an_answer_that_is_not_as_it_should_be_is_garbled(self) -> None:
+        for body in (b"", b"[]", b'{"id": null}', b"\xff"):
+            error, _ = await self.send(
+                [response(body)], lambda answer: json.loads(answer.delivered_body)["id"] + ""
+            )
+            assert error.outcome is Outcome.GARBLED, body
+            assert "gave an answer that can't be understood" in str(error)
+
+    async def test_an_error_of_our_own_is_ours(self) -> None:
+        def read(answer: Any) -> None:
+            raise ZeroDivisionError
+
+        with self.assertRaises(ZeroDivisionError):
+            await self.send([response()], read)
+
+    async def test_only_the_wanted_ends_are_tried_again(self) -> None:
+        retries = Retries(2, 0.0, 0.001, frozenset([Outcome.TIMEOUT]))
+        error, requests = await self.send([response(status="503 x")] * 3, None, retries)
+        assert (error.outcome, requests) == (Outcome.UNAVAILABLE, 1)
+        assert error.response.code == 503

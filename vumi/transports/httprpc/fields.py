@@ -1,0 +1,94 @@
+"""Which parameters a request must have, may have, and must not have: tables, no I/O.
+
+Knows names and bytes. Knows no request object and no transport.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from vumi.errors import VumiError
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Mapping, Sequence
+
+__all__ = ["Fields", "UndecodableParameter", "read_parameters"]
+
+#: How many names an error names, and how long each may be.
+MAX_NAMES, MAX_NAME = 50, 100
+
+
+class UndecodableParameter(VumiError, UnicodeDecodeError):
+    """A parameter is no text in the encoding it should have.
+
+    :param name: The parameter's name.
+    :param error: What the decoder said.
+    """
+
+    def __init__(self, name: str, error: UnicodeDecodeError) -> None:
+        UnicodeDecodeError.__init__(
+            self, error.encoding, error.object, error.start, error.end, error.reason
+        )
+        self.name = name
+
+
+class Fields:
+    """The parameters of one kind of request.
+
+    :param required: Names of those that must be there. Empty is there.
+    :param optional: Names of those that may be there.
+    :param ignored: Names of those that may be there and are of no use.
+
+    .. code-block:: python
+
+        FIELDS = Fields("from", "to", "text", optional=["network"], ignored=["date"])
+    """
+
+    __slots__ = ("ignored", "optional", "others", "required")
+
+    def __init__(
+        self, *required: str, optional: Iterable[str] = (), ignored: Iterable[str] = ()
+    ) -> None:
+        self.required = required
+        self.optional = frozenset(optional)
+        self.ignored = frozenset(ignored)
+        #: Names that may be there
+        self.others = self.optional | self.ignored
+
+    def __repr__(self) -> str:
+        return (
+            f"Fields({', '.join(map(repr, self.required))}, optional={sorted(self.optional)}, "
+            f"ignored={sorted(self.ignored)})"
+        )
+
+
+def read_parameters(
+    parameters: Mapping[bytes, Sequence[bytes]],
+    required: Collection[str],
+    others: Collection[str] = (),
+    encoding: str = "utf-8",
+) -> tuple[dict[str, str], list[str], list[str]]:
+    """Read a request's parameters.
+
+    :param parameters: Name to its values, of which the first counts.
+    :param required: The names that must be there.
+    :param others: Further names that are known.
+    :param encoding: What texts are encoded in.
+    :returns: Name to text of all that are known; the names that are unexpected; and the names that
+        are missing, in the order of `required`.
+    :raises UndecodableParameter: One that is known is no text in that encoding.
+    """
+    values: dict[str, str] = {}
+    unexpected: list[str] = []
+    for raw_name, raw_values in parameters.items():
+        name = raw_name.decode(encoding, "backslashreplace")
+        if name not in required and name not in others:
+            if len(unexpected) < MAX_NAMES:
+                unexpected.append(name[:MAX_NAME])
+            continue
+        try:
+            values[name] = raw_values[0].decode(encoding)
+        except UnicodeDecodeError as error:
+            raise UndecodableParameter(name, error) from None
+    missing = [name for name in required if name not in values]
+    return values, unexpected, missing
