@@ -9,10 +9,14 @@ HERE = Path(__file__).parent
 # One home for the version: the package. It is read, not imported, as nothing is installed yet.
 VERSION = re.search(r'__version__ = "(.+)"', (HERE / "vumi/__init__.py").read_text("utf-8"))[1]
 
+SQL = ["SQLAlchemy >= 2.0", "alembic >= 1.13"]
+
 EXTRAS = {
     "redis": ["txredisapi >= 1.6", "hiredis >= 3.0", "redis >= 6.0", "fakeredis[lua] >= 2.30"],
     "http": ["treq >= 24.9", "klein >= 24.8"],
     "msisdn": ["phonenumbers >= 9.0"],
+    "sql": SQL,
+    "postgres": [*SQL, "psycopg[binary] >= 3.2"],
     "sentry": ["sentry-sdk >= 2.30"],
     "supervisor": ["supervisor >= 4.3"],
 }
@@ -28,8 +32,20 @@ setup(
     # Says nothing new to a build, but makes 'pip install -e' put the tree itself on sys.path. With
     # its default, a table of packages, twistd would not find twisted/plugins.
     package_dir={"": "."},
-    packages=[*find_packages(include=["vumi", "vumi.*"]), "twisted.plugins"],
-    package_data={"vumi": ["py.typed", "cli/templates/*/*", "resources/*", "**/cases/**/*.yaml"]},
+    packages=[
+        *find_packages(include=["vumi", "vumi.*", "vxsandbox", "vxsandbox.*"]),
+        "twisted.plugins",
+    ],
+    package_data={
+        "vumi": [
+            "py.typed",
+            "cli/templates/**/*",
+            "resources/*",
+            "**/cases/**/*.yaml",
+            "application/sandbox/*.js",
+            "**/tests/node/*",
+        ]
+    },
     install_requires=[
         "Twisted[tls] >= 25.5",
         "pika >= 1.4",

@@ -16,7 +16,13 @@ version = release = vumi.__version__
 
 extensions = ["vumi_docs", "vumi_transports"]
 # The table is a part of another page.
-exclude_patterns = ["_build", "newsfragments", "operations/fault-table.rst", "tests"]
+exclude_patterns = [
+    "_build",
+    "newsfragments",
+    "operations/fault-table.rst",
+    "operations/sandbox-escapes.rst",
+    "tests",
+]
 nitpicky = True
 default_role = "literal"
 

@@ -1,0 +1,20 @@
+"""The error of the sandbox. Knows nothing else."""
+
+from __future__ import annotations
+
+from vumi.errors import VumiError
+
+__all__ = ["SandboxError"]
+
+
+class SandboxError(VumiError):
+    """A sandboxed program could not be run, or it did not end as it should.
+
+    :param message: What happened, in words.
+    :param outcome: What kind of end it was: a value of
+        :class:`~vumi.application.sandbox.protocol.Ending`, or ``None``.
+    """
+
+    def __init__(self, message: str = "", outcome: object = None) -> None:
+        super().__init__(message)
+        self.outcome = outcome

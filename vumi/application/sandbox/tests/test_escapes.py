@@ -1,0 +1,522 @@
+"""Scripts that try to get out, or to take others down: what each of them gets.
+
+With ``VUMI_UPDATE_DOCS=1`` the results are written to ``docs/operations/sandbox-escapes.rst``.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import socket
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import pytest
+from twisted.trial.unittest import SkipTest
+
+from vumi.application.sandbox.javascript import JsFileSandbox
+from vumi.application.sandbox.node import FIRST_WITH_PERMISSIONS
+from vumi.application.sandbox.tests.helpers import RESOURCES, require_node
+from vumi.application.tests.helpers import ApplicationHelper
+from vumi.tests.helpers import VumiTestCase
+
+if TYPE_CHECKING:
+    from twisted.internet.defer import Deferred
+
+pytestmark = pytest.mark.integration
+
+DOCS = Path(__file__).parents[4] / "docs" / "operations" / "sandbox-escapes.rst"
+VICTIMS = 3
+
+SCRIPT = """
+var seen = [typeof leaked, typeof {}.polluted, [].join.call(['a', 'b'])];
+try { seen.push(require('shared').count); } catch (error) { seen.push('none'); }
+function tell(text) {
+    api.request('outbound.reply_to', {content: String(text), in_reply_to: api.message},
+        function () { api.done(); });
+}
+function attempt(command) {
+    ATTACK
+}
+api.on_inbound_message = function (command) {
+    api.message = command.msg.message_id;
+    if (command.msg.content === 'attack') {
+        try { attempt.call(this, command); } catch (error) { tell(error.name); }
+    } else {
+        tell('fine ' + seen.join());
+    }
+};
+"""
+VICTIM_SEES = "fine undefined,undefined,a,b,0"
+
+#: Walks all that a script can reach, and looks for what is of another realm.
+WALK = """
+    var found = [], seen = new Set(), stack = [globalThis, api, command, arguments, tell];
+    try { null.x; } catch (error) { stack.push(error); }
+    stack.push(later(function () {}, 1), require('shared'), require);
+    while (stack.length) {
+        var value = stack.pop();
+        if (value === null || !/object|function/.test(typeof value) || seen.has(value)) continue;
+        seen.add(value);
+        var root = value, depth = 0;
+        while (Object.getPrototypeOf(root) !== null && depth++ < 50) {
+            root = Object.getPrototypeOf(root);
+        }
+        if (root !== Object.prototype && depth > 0) found.push(value);
+        stack.push(Object.getPrototypeOf(value));
+        Reflect.ownKeys(value).forEach(function (key) {
+            var own = Object.getOwnPropertyDescriptor(value, key);
+            stack.push(own.value, own.get, own.set);
+        });
+    }
+    tell('walked ' + (seen.size > 500) + ' foreign ' + found.length);
+"""
+
+
+@dataclass(frozen=True)
+class Escape:
+    """Something that a script tries.
+
+    :param title: What, for the table.
+    :param attack: The JavaScript that tries it.
+    :param gets: What comes of it, as a regular expression: the reply's text, or how the script's
+        end is called.
+    :param says: The same for the table, in words.
+    :param hangs: Whether it goes on until it is ended, so that others must be served meanwhile.
+    :param config: The worker's options for it, such as modules that an operator hands over.
+    :param permissions: Whether it is Node's permissions that hold it, which came with Node.js 20.
+    :param isolations: Where it is tried.
+    """
+
+    title: str
+    attack: str
+    gets: str
+    says: str
+    hangs: bool = False
+    config: dict[str, Any] = field(default_factory=dict)
+    permissions: bool = False
+    isolations: tuple[str, ...] = ("process", "context")
+
+    @property
+    def name(self) -> str:
+        """As part of a test's name."""
+        return re.sub(r"\W+", "_", self.title).strip("_").lower()
+
+
+ESCAPES = [
+    Escape("process", "tell(typeof process);", "undefined", "not there"),
+    Escape("require of what the config does not name", "require('fs');", "Error", "refused"),
+    Escape(
+        "constructor chain from this",
+        "tell(typeof this.constructor.constructor('return process')());",
+        "ReferenceError",
+        "its own realm, without process",
+    ),
+    Escape(
+        "constructor chain from api and from a reply",
+        """
+        this.request('kv.get', {key: 'a'}, function (reply) {
+            var makers = [api.request, reply.constructor, this.done, api.emitter.on];
+            tell(makers.map(function (one) {
+                try { return one.constructor('return typeof process')(); }
+                catch (error) { return error.name; }
+            }).join());
+        });""",
+        "undefined,undefined,undefined,undefined",
+        "its own realm, without process",
+    ),
+    Escape(
+        "walk over all objects in reach",
+        WALK,
+        "walked true foreign 0",
+        "none of another realm",
+        config={"app_context": "{later: setTimeout}"},
+    ),
+    Escape(
+        "import()",
+        "import('fs').then(function () { tell('imported'); }, function () { tell('refused'); });",
+        "refused",
+        "refused",
+    ),
+    Escape(
+        "constructor chain from the error of import()",
+        """
+        import('fs').catch(function (error) {
+            try { tell(error.constructor.constructor('return typeof process')()); }
+            catch (error) { tell(error.name); }
+        });""",
+        "EvalError|undefined",
+        "the other realm, which makes no code of texts",
+    ),
+    Escape(
+        "call sites of a stack trace",
+        """
+        Error.prepareStackTrace = function (error, sites) { return sites; };
+        var found = [];
+        new Error().stack.forEach(function (site) {
+            [site.getThis(), site.getFunction()].forEach(function (one) {
+                if (!one) return;
+                try {
+                    if (one.constructor.constructor('return typeof process')() !== 'undefined') {
+                        found.push(site.getFileName());
+                    }
+                } catch (error) { found.push(error.name); }
+            });
+        });
+        tell('found ' + found.join());""",
+        "found ",
+        "nothing of the runner's",
+    ),
+    Escape(
+        "stack overflow inside the runner",
+        """
+        var found = [];
+        function dig() {
+            try { dig(); } catch (error) { found.push(error); }
+            try { later(function () {}, 0); } catch (error) { found.push(error); }
+        }
+        try { dig(); } catch (error) { found.push(error); }
+        found = found.filter(function (error) { return !(error instanceof Error); });
+        tell('foreign ' + found.length);
+        """,
+        "foreign 0",
+        "only errors of its own realm",
+        config={"app_context": "{later: setTimeout}"},
+    ),
+    Escape(
+        "callers by arguments.callee.caller",
+        "tell(String(arguments.callee.caller.caller));",
+        "null",
+        "nothing beyond the script",
+    ),
+    Escape("endless loop", "for (;;) {}", "timeout", "ended after its time", hangs=True),
+    Escape(
+        "endless chain of promises",
+        "(function again() { Promise.resolve().then(again); })();",
+        "timeout",
+        "ended after its time",
+        hangs=True,
+    ),
+    Escape(
+        "regular expression that takes for ever",
+        "/^(a+)+$/.test('a'.repeat(100) + 'b');",
+        "timeout",
+        "ended after its time",
+        hangs=True,
+    ),
+    Escape("never done", "", "timeout", "ended after its time", hangs=True),
+    Escape(
+        "memory bomb of objects",
+        "var a = []; for (;;) { a.push(new Array(1000).fill({})); }",
+        "crashed",
+        "ended by its heap's limit",
+    ),
+    Escape(
+        "memory bomb of buffers",
+        "var a = []; for (;;) { a.push(new Uint8Array(16777216).fill(1)); }",
+        "RangeError|crashed",
+        "stopped by its address space",
+    ),
+    Escape(
+        "output flood",
+        """
+        (function again() {
+            api.request('log.info', {msg: new Array(50000).join('x')});
+            api.request('kv.get', {key: 'a'}, again);
+        })();""",
+        "output",
+        "ended after 1 MiB",
+    ),
+    Escape(
+        "flood of requests",
+        """
+        for (var n = 0; n < 5000; n++) {
+            api.request('kv.get', {key: 'a'}, function () {
+                if (--n === 0) tell('all answered');
+            });
+        }""",
+        "all answered",
+        "answered, 100 at a time",
+    ),
+    Escape(
+        "replies that are asked for and not read",
+        """
+        api.request('kv.set', {key: 'big', value: new Array(200000).join('x')}, function () {
+            for (var n = 0; n < 3000; n++) { api.request('kv.get', {key: 'big'}); }
+            later(function () { for (;;) {} }, 0);
+        });""",
+        "unread|timeout",
+        "ended",
+        config={"app_context": "{later: setTimeout}"},
+    ),
+    Escape(
+        "fork bomb",
+        "require('child_process').fork('/proc/self/exe');",
+        "Error",
+        "refused",
+    ),
+    Escape(
+        "fork bomb, with child_process handed over by the config",
+        """
+        try { for (;;) { require('child_process').spawn('/bin/sleep', ['9']); } }
+        catch (error) { tell(error.code); }""",
+        "ERR_ACCESS_DENIED",
+        "denied by Node.js",
+        permissions=True,
+        config={"modules": ["shared", "child_process"]},
+    ),
+    Escape(
+        "worker threads, with worker_threads handed over",
+        """
+        try { new (require('worker_threads').Worker)('for (;;) {}', {eval: true}); tell('runs'); }
+        catch (error) { tell(error.code); }""",
+        "ERR_ACCESS_DENIED",
+        "denied by Node.js",
+        permissions=True,
+        config={"modules": ["shared", "worker_threads"]},
+    ),
+    Escape(
+        "/etc/passwd, with fs handed over",
+        """
+        try { tell(require('fs').readFileSync('/etc/passwd')); }
+        catch (error) { tell(error.code); }""",
+        "ERR_ACCESS_DENIED",
+        "denied by Node.js",
+        permissions=True,
+        config={"modules": ["shared", "fs"]},
+    ),
+    Escape(
+        "/etc/passwd by require and by a package's path",
+        """
+        var names = ['/etc/passwd', '../../../../etc/passwd', 'shared/../../../../etc/passwd',
+            '/proc/self/environ'];
+        tell(names.map(function (name) {
+            try { return require(name) && 'read'; } catch (error) { return error.code; }
+        }).join());""",
+        ",".join(["MODULE_NOT_FOUND"] * 4),
+        "refused",
+    ),
+    Escape(
+        "/etc/passwd by a require that loads anything",
+        """
+        tell(['/etc/passwd', '/proc/self/environ', '/etc/hostname'].map(function (name) {
+            try { return load(name) && 'read'; } catch (error) { return error.code; }
+        }).join());""",
+        ",".join(["MODULE_NOT_FOUND"] * 3),
+        "refused",
+        config={"app_context": "{load: require}"},
+    ),
+    Escape(
+        "the other realm's Function, with events handed over",
+        """
+        var realm = require('events').EventEmitter.constructor;
+        try { tell(realm('return typeof process')()); } catch (error) { tell(error.name); }""",
+        "EvalError|undefined",
+        "its realm, which makes no code of texts",
+        config={"modules": ["shared", "events"]},
+    ),
+    Escape(
+        "the worker's network, with net handed over",
+        """
+        require('net').connect(PORT, '127.0.0.1')
+            .on('connect', function () { tell('connected'); })
+            .on('error', function (error) { tell(error.code); });""",
+        "E(NETUNREACH|ADDRNOTAVAIL|RR_ACCESS_DENIED)|ERR_ACCESS_DENIED",
+        "no network there",
+        config={"modules": ["shared", "net"], "network": "none"},
+    ),
+    Escape(
+        "prototypes changed for the next message",
+        """
+        leaked = 1;
+        Object.prototype.polluted = 'yes';
+        Array.prototype.join = function () { return 'poisoned'; };
+        require('shared').count = 'poisoned';
+        tell('tried');""",
+        "tried",
+        "the next message sees nothing of it",
+    ),
+    Escape(
+        "the other realm's prototypes changed for the next message, with events handed over",
+        """
+        var realm = Object.getPrototypeOf(Object.getPrototypeOf(require('events').prototype))
+            || Object.getPrototypeOf(require('events').prototype);
+        realm.polluted = 'yes';
+        tell('stays ' + realm.polluted);""",
+        "stays undefined",
+        "frozen",
+        config={"modules": ["shared", "events"]},
+    ),
+    Escape(
+        "timers that outlive their message",
+        """
+        every(function () { for (;;) {} }, 500);
+        tell('left');""",
+        "left",
+        "stopped with it",
+        config={"app_context": "{every: setInterval}"},
+    ),
+    Escape(
+        "the runner's own commands",
+        "this.request('sandbox.done', {});",
+        "crashed",
+        "refused, and the script ended",
+    ),
+    Escape(
+        "another sandbox's keys",
+        """
+        var tries = ['secret', 'other#secret', '../other/secret', 'sandboxes#other#secret'];
+        var got = [];
+        tries.forEach(function (key) {
+            api.request('kv.get', {key: key, sandbox_id: 'other'}, function (reply) {
+                got.push(reply.value);
+                if (got.length === tries.length) tell('got ' + got.join(''));
+            });
+        });""",
+        "got ",
+        "not found",
+    ),
+    Escape(
+        "a reply to another user's message",
+        """
+        this.request('outbound.reply_to', {content: 'phishing', in_reply_to: 'victim-0'},
+            function (reply) { tell(reply.success); });""",
+        "false",
+        "refused",
+    ),
+]
+
+
+class TestEscapes(VumiTestCase):
+    timeout = 60
+    results: ClassVar[dict[tuple[str, str], str]] = {}
+
+    def setUp(self) -> None:
+        self.node = require_node()
+        self.app_helper = self.add_helper(ApplicationHelper(JsFileSandbox))
+        self.folder = Path(self.mktemp()).resolve()
+        package = self.folder / "node_modules" / "shared"
+        package.mkdir(parents=True)
+        (package / "index.js").write_text("exports.count = 0;\n")
+
+    async def start(self, escape: Escape, isolation: str) -> Any:
+        listener = socket.create_server(("127.0.0.1", 0))
+        self.addCleanup(listener.close)
+        attack = escape.attack.replace("PORT", str(listener.getsockname()[1]))
+        path = self.folder / "app.js"
+        path.write_text(SCRIPT.replace("ATTACK", attack))
+        worker = await self.app_helper.get_application({
+            "sandbox": RESOURCES,
+            "sandbox_id": "attacker",
+            "executable": self.node,
+            "javascript_file": str(path),
+            "isolation": isolation,
+            "pool_size": 2,
+            "timeout": 2 if escape.hangs else 20,
+            "heap_limit": 32,
+            "modules": ["shared"],
+            **escape.config,
+        })  # fmt: skip
+        worker.resources.resources["kv"].values["other", "secret"] = "the secret"
+        return worker
+
+    def replies_to(self, user: str) -> list[str]:
+        outbound = self.app_helper.get_dispatched_outbound()
+        return [str(msg["content"]) for msg in outbound if msg["to_addr"] == user]
+
+    def dispatch(self, content: str, user: str, **fields: Any) -> Deferred[Any]:
+        handled: Deferred[Any] = self.app_helper.make_dispatch_inbound(
+            content, from_addr=user, **fields
+        )
+        return handled
+
+    async def run_escape(self, escape: Escape, isolation: str) -> None:
+        worker = await self.start(escape, isolation)
+        if escape.permissions and worker._node_versions[self.node] < FIRST_WITH_PERMISSIONS:
+            raise SkipTest("This Node.js has no permissions.")
+        work = [self.dispatch("attack", "attacker")]
+        for number in range(VICTIMS):
+            work.append(self.dispatch("hi", f"victim{number}", message_id=f"victim-{number}"))
+        if escape.hangs:
+            # They have their answers while the attack goes on.
+            _ = await self.app_helper.wait_for_dispatched_outbound(VICTIMS)
+            self.assertEqual(worker.sandbox_counters.by_ending[escape.gets], 0)
+        for done in work:
+            _ = await done
+        for number in range(VICTIMS):
+            # And those after it too.
+            await self.dispatch("hi", f"victim{number}", message_id=f"victim-{number}-again")
+        self.judge(escape, isolation, worker)
+
+    def judge(self, escape: Escape, isolation: str, worker: Any) -> None:
+        for number in range(VICTIMS):
+            self.assertEqual(self.replies_to(f"victim{number}"), [VICTIM_SEES] * 2)
+        endings = {
+            ending: count
+            for ending, count in worker.sandbox_counters.by_ending.items()
+            if ending != "done" and count
+        }
+        got = [*self.replies_to("attacker"), *endings]
+        self.assertEqual(len(got), 1, got)
+        self.assertRegex(got[0], f"^({escape.gets})$")
+        for secret in ("the secret", "root:"):
+            self.assertNotIn(secret, got[0])
+        self.flushLoggedErrors()
+        self.results[escape.title, isolation] = escape.says
+
+    async def test_the_walk_would_see_what_is_of_another_realm(self) -> None:
+        leak = "stack.push(later(function () {}, 1), require('events'), "
+        attack = WALK.replace("stack.push(later(function () {}, 1), ", leak)
+        config = {"app_context": "{later: setTimeout}", "modules": ["shared", "events"]}
+        await self.start(Escape("", attack, "", "", config=config), "process")
+        await self.dispatch("attack", "attacker")
+        [reply] = self.replies_to("attacker")
+        self.assertRegex(reply, r"^walked true foreign [1-9]")
+
+
+def _test(escape: Escape, isolation: str) -> Any:
+    async def test(self: TestEscapes) -> None:
+        await self.run_escape(escape, isolation)
+
+    return test
+
+
+for _escape in ESCAPES:
+    for _isolation in _escape.isolations:
+        _name = f"test_{_isolation}_{_escape.name}"
+        setattr(TestEscapes, _name, _test(_escape, _isolation))
+
+
+class TestTable(VumiTestCase):
+    """Runs last in this file: the table of what was seen."""
+
+    def test_the_table_in_the_docs_has_all_escapes(self) -> None:
+        if os.environ.get("VUMI_UPDATE_DOCS"):
+            self.assertEqual(
+                len(TestEscapes.results), sum(len(escape.isolations) for escape in ESCAPES)
+            )
+            DOCS.write_text(table())
+        text = DOCS.read_text()
+        self.assertEqual([e.title for e in ESCAPES if e.title not in text], [])
+
+
+def table() -> str:
+    """What was seen, as an RST table."""
+    rows: list[tuple[str, ...]] = [
+        ("what a script tries", "what it gets", "by process", "by context", "others")
+    ]
+    for escape in ESCAPES:
+        held = [
+            "held" if (escape.title, isolation) in TestEscapes.results else "-"
+            for isolation in ("process", "context")
+        ]
+        rows.append((escape.title, escape.says, *held, "served"))
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    rule = "  ".join("=" * width for width in widths)
+    lines = [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in rows
+    ]
+    origin = ".. Written by vumi/application/sandbox/tests/test_escapes.py"
+    return "\n".join([origin, "", rule, lines[0], rule, *lines[1:], rule, ""])

@@ -1,0 +1,383 @@
+"""The workers that have messages handled by sandboxed programs.
+
+Knows which message goes to which program, and what happens if that breaks. How a message passes
+through a program is :mod:`vumi.application.sandbox.protocol`'s.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from twisted.internet.defer import Deferred, succeed
+from twisted.internet.interfaces import IReactorProcess
+
+from vumi.application.base import ApplicationWorker
+from vumi.application.sandbox.api import SandboxApi
+from vumi.application.sandbox.children import Launch
+from vumi.application.sandbox.errors import SandboxError
+from vumi.application.sandbox.limits import merged_rlimits
+from vumi.application.sandbox.options import SandboxConfig
+from vumi.application.sandbox.pool import ChildPool, PoolOptions
+from vumi.application.sandbox.protocol import Ending, SandboxProtocol
+from vumi.application.sandbox.resources.base import SandboxResources
+from vumi.application.sandbox.rlimiter import SandboxRlimiter
+from vumi.errors import ConfigError
+from vumi.log import err
+from vumi.tasks import settle
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from vumi.application.sandbox.protocol import Outcome
+    from vumi.message import TransportEvent, TransportUserMessage
+
+__all__ = ["Sandbox", "SandboxCounters"]
+
+#: How many kinds of launches have a pool at the same time.
+MAX_POOLS = 8
+#: How many sandboxes' configs are remembered.
+MAX_CONFIGS = 100
+
+
+@dataclass
+class SandboxCounters:
+    """What a worker's sandboxes have counted, by how they ended.
+
+    :ivar by_ending: Ending (``done``, ``crashed``, ``timeout``, ``output``, ``unread``,
+        ``killed``, ``not-started``) -> number of messages and events.
+    :ivar error_replies: Users that were told that something went wrong.
+    :ivar errors_logged: Messages whose programs ended well but told of errors.
+    """
+
+    by_ending: dict[str, int] = field(
+        default_factory=lambda: {ending.value: 0 for ending in Ending}
+    )
+    error_replies: int = 0
+    errors_logged: int = 0
+
+
+class Sandbox(ApplicationWorker):
+    """Has each message, and each event, handled by a sandboxed program.
+
+    A message is done when its program has ended and all its requests are answered. If the program
+    breaks, that is logged with its last words and counted; the user gets ``error_reply`` if he
+    was not answered yet; and the message becomes a dead letter.
+    """
+
+    CONFIG_CLASS: ClassVar[Any] = SandboxConfig
+
+    #: For subclasses: what is made of the config.
+    resources: SandboxResources
+
+    # Config
+
+    def get_config(self, msg: Any, ctxt: Any = None) -> Deferred[Any]:
+        """The config for a message, with the ``sandbox_id`` that it is handled for."""
+        sandbox_id = self.sandbox_id_for_message(msg)
+        config = self._configs.get(sandbox_id)
+        if config is None:
+            if len(self._configs) >= MAX_CONFIGS:
+                self._configs.clear()
+            config = self.CONFIG_CLASS({**self.config, "sandbox_id": sandbox_id})
+            self._configs[sandbox_id] = config
+        return succeed(config)
+
+    def sandbox_id_for_message(self, msg_or_event: Any) -> str:
+        """The sandbox that a message or event is for. To be overridden.
+
+        By default its ``sandbox_id``, which a middleware or dispatcher may have given it, or the
+        config's.
+
+        :raises SandboxError: Neither says.
+        """
+        sandbox_id = msg_or_event.get("sandbox_id") or self.config.get("sandbox_id")
+        if not sandbox_id:
+            raise SandboxError(
+                "Nobody says which sandbox this message is for: set 'sandbox_id' in the worker's "
+                "config, or have a middleware set it in messages."
+            )
+        return str(sandbox_id)
+
+    def validate_config(self) -> None:
+        self.resources = self.create_sandbox_resources(self.get_static_config().sandbox)
+        self.resources.validate_config()
+        # All options now, not only those that are the same for all messages: an unknown limit
+        # shall not wait for its first message.
+        config = self._whole_config()
+        executable = config and config.executable
+        if executable is not None and not os.access(executable, os.X_OK):
+            raise ConfigError(f"Field 'executable': {executable!r} is no program.")
+
+    def _whole_config(self) -> Any:
+        """All options, if no subclass has them depend on the message; else ``None``."""
+        if type(self).get_config is not Sandbox.get_config:
+            return None
+        return self.CONFIG_CLASS(self.config)
+
+    # Hooks of old
+
+    def create_sandbox_resources(self, config: dict[str, Any]) -> SandboxResources:
+        """Make the resources.
+
+        :param config: The config's section ``sandbox``.
+        """
+        return SandboxResources(self, config)
+
+    def create_sandbox_api(self, resources: SandboxResources, config: Any) -> SandboxApi:
+        """Make the API object for a message."""
+        return SandboxApi(resources, config)
+
+    def create_sandbox_protocol(self, api: SandboxApi) -> SandboxProtocol:
+        """Make what has one message handled."""
+        config = api.config
+        return SandboxProtocol(
+            api,
+            self._pool(self._launch_for(config)),
+            self._reactor,
+            timeout=config.timeout,
+            recv_limit=config.recv_limit,
+        )
+
+    def sandbox_protocol_for_message(self, msg_or_event: Any, config: Any) -> SandboxProtocol:
+        """Make what has a message handled, and its API object."""
+        return self.create_sandbox_protocol(self.create_sandbox_api(self.resources, config))
+
+    def get_executable_and_args(self, config: Any) -> tuple[str, list[str]]:
+        """The program, and its arguments with itself as the first of them.
+
+        Subclasses may leave the program out of the arguments.
+
+        :raises ConfigError: There is none.
+        """
+        if config.executable is None:
+            raise ConfigError("Field 'executable' must be given: the program to run.")
+        return config.executable, [config.executable, *config.args]
+
+    def get_rlimits(self, config: Any) -> dict[str, tuple[int, int]]:
+        """The program's limits: name or number -> soft and hard limit."""
+        return merged_rlimits(config.rlimits)
+
+    def get_launch(self, config: Any) -> Launch:
+        """How the program for a message is started."""
+        return self._launch(config, messages=1, warm=False, prepares=False)
+
+    def _launch_for(self, config: Any) -> Launch:
+        """The same as :meth:`get_launch`, remembered for the config's sandbox."""
+        launch = self._known_launch(config)
+        if launch is None:
+            if len(self._launches) >= MAX_CONFIGS:
+                self._launches.clear()
+            launch = self.get_launch(config)
+            self._launches[config.sandbox_id] = (config, launch)
+        return launch
+
+    def _known_launch(self, config: Any) -> Launch | None:
+        known = self._launches.get(config.sandbox_id)
+        return known[1] if known is not None and known[0] is config else None
+
+    def _launch(self, config: Any, *, messages: int, warm: bool, prepares: bool) -> Launch:
+        executable, args = self.get_executable_and_args(config)
+        if args and args[0] == executable:
+            args = args[1:]
+        command = SandboxRlimiter.command_line(
+            [executable, *args],
+            self.get_rlimits(config),
+            path=config.path,
+            network=config.network,
+            uid=config.uid,
+            gid=config.gid,
+            cgroup=config.cgroup,
+        )
+        env = tuple(sorted(config.env.items()))
+        return Launch(tuple(command), env, messages, warm, prepares)
+
+    # Life
+
+    def __init__(self, options: Any, config: dict[str, Any] | None = None) -> None:
+        super().__init__(options, config)
+        self.sandbox_counters = SandboxCounters()
+        self._configs: dict[str, Any] = {}
+        self._launches: dict[str | None, tuple[Any, Launch]] = {}
+        self._pools: dict[Launch, ChildPool] = {}
+        self._unanswered: set[str] = set()
+        self._broken: dict[str, SandboxError] = {}
+        self._reactor: Any = None
+        self._stopping = False
+
+    def setup_application(self) -> Deferred[None]:
+        return Deferred.fromCoroutine(self._setup_application())
+
+    async def _setup_application(self) -> None:
+        self._reactor = self._find_reactor()
+        await settle(self.resources.setup_resources())
+        await self._warm_up()
+
+    def _find_reactor(self) -> Any:
+        if IReactorProcess.providedBy(self.clock):
+            return self.clock
+        # A clock of a test's cannot start processes.
+        from twisted.internet import reactor
+
+        return reactor
+
+    async def _warm_up(self) -> None:
+        """Get ready what can be before the first message."""
+
+    def teardown_application(self) -> Deferred[None]:
+        return Deferred.fromCoroutine(self._teardown_application())
+
+    async def _teardown_application(self) -> None:
+        self._stopping = True
+        closing = [pool.close() for pool in self._pools.values()]
+        self._pools.clear()
+        for closed in closing:
+            await closed
+        await settle(self.resources.teardown_resources())
+
+    def _pool(self, launch: Launch) -> ChildPool:
+        pool = self._pools.pop(launch, None)
+        if pool is None:
+            pool = ChildPool(launch, self._pool_options(), self._reactor)
+        # The one used last is the last.
+        self._pools[launch] = pool
+        if len(self._pools) > MAX_POOLS:
+            for other, candidate in self._pools.items():
+                if candidate is not pool and not candidate.in_use:
+                    _ = self._pools.pop(other).close()
+                    break
+        return pool
+
+    def _pool_options(self) -> PoolOptions:
+        return PoolOptions(size=0, most=max(self.worker_concurrency, 1) * 2)
+
+    # Messages and events
+
+    def process_message_in_sandbox(self, msg: TransportUserMessage) -> Deferred[int | None]:
+        """Have a message handled by its program.
+
+        :returns: Fires with the program's exit status; with ``None`` if it did not end as it
+            should, which was then logged.
+        """
+        return Deferred.fromCoroutine(self._process_message(msg))
+
+    async def _process_message(self, msg: TransportUserMessage) -> int | None:
+        config = await settle(self.get_config(msg))
+        if config is None:
+            return None
+        message_id = msg["message_id"]
+        self._unanswered.add(message_id)
+        try:
+            protocol = await self._protocol(msg, config)
+            outcome = await self._run(protocol, lambda: protocol.api.sandbox_inbound_message(msg))
+            status = self._judge(protocol.api, outcome, "message", message_id)
+            if status is None or outcome.errors_logged:
+                await self._apologise(msg, config)
+        finally:
+            self._unanswered.discard(message_id)
+        return status
+
+    def process_event_in_sandbox(self, event: TransportEvent) -> Deferred[int | None]:
+        """Have an event handled by its program. See :meth:`process_message_in_sandbox`."""
+        return Deferred.fromCoroutine(self._process_event(event))
+
+    async def _process_event(self, event: TransportEvent) -> int | None:
+        config = await settle(self.get_config(event))
+        if config is None:
+            return None
+        protocol = await self._protocol(event, config)
+        outcome = await self._run(protocol, lambda: protocol.api.sandbox_inbound_event(event))
+        return self._judge(protocol.api, outcome, "event", event["event_id"])
+
+    async def _run(self, protocol: SandboxProtocol, deliver: Callable[[], Any]) -> Outcome:
+        outcome = await protocol.run(deliver)
+        if self._stopping and not outcome.good:
+            # We have ended the program. The message goes back to the broker, which delivers it
+            # again: whatever is made of it here would be one thing too many.
+            _ = await Deferred()
+        return outcome
+
+    async def _protocol(self, msg_or_event: Any, config: Any) -> SandboxProtocol:
+        protocol: SandboxProtocol = await settle(
+            self.sandbox_protocol_for_message(msg_or_event, config)
+        )
+        return protocol
+
+    def _judge(self, api: SandboxApi, outcome: Outcome, kind: str, name: str) -> int | None:
+        """Log and count how a program ended.
+
+        :returns: Its exit status if it ended as it should.
+        """
+        counters = self.sandbox_counters
+        counters.by_ending[outcome.ending.value] += 1
+        if outcome.good:
+            if outcome.stderr:
+                _ = api.log(outcome.stderr, logging.ERROR)
+            counters.errors_logged += bool(outcome.errors_logged)
+            return outcome.status
+        story = f"{outcome.reason} It was handling {kind} {name}."
+        if outcome.stderr:
+            story += f"\n{outcome.stderr}"
+        _ = api.log(story, logging.ERROR)
+        error = SandboxError(story, outcome.ending)
+        if self.get_static_config().dead_letter_failures:
+            # It is raised, and by that logged, when the message comes to its end.
+            self._broken[name] = error
+        else:
+            err(outcome.failure or error, story)
+        return None
+
+    async def _apologise(self, msg: TransportUserMessage, config: Any) -> None:
+        if msg["message_id"] not in self._unanswered or not config.error_reply:
+            return
+        if msg["session_event"] == msg.SESSION_CLOSE:
+            return
+        self.sandbox_counters.error_replies += 1
+        await self.reply_to(msg, config.error_reply, continue_session=False)
+
+    def _publish_message(
+        self, message: TransportUserMessage, endpoint_name: str | None = None
+    ) -> Deferred[Any]:
+        # Whoever sends it: a program whose user has his answer is not apologised for.
+        self._unanswered.discard(message.payload.get("in_reply_to") or "")
+        return super()._publish_message(message, endpoint_name)
+
+    async def _to_the_end(self, processing: Any, name: str) -> int | None:
+        try:
+            status: int | None = await settle(processing)
+        finally:
+            broken = self._broken.pop(name, None)
+        if broken is not None:
+            raise broken
+        return status
+
+    def consume_user_message(self, message: TransportUserMessage) -> Deferred[int | None]:
+        """Have a message handled; one whose program breaks becomes a dead letter."""
+        processing = self.process_message_in_sandbox(message)
+        return Deferred.fromCoroutine(self._to_the_end(processing, message["message_id"]))
+
+    def close_session(self, message: TransportUserMessage) -> Deferred[int | None]:
+        """The end of a session is for the program as any message is."""
+        return self.consume_user_message(message)
+
+    def _consume_event(self, event: TransportEvent) -> Deferred[int | None]:
+        processing = self.process_event_in_sandbox(event)
+        return Deferred.fromCoroutine(self._to_the_end(processing, event["event_id"]))
+
+    def consume_ack(self, event: TransportEvent) -> Deferred[int | None]:
+        """Have an ack handled by the program."""
+        return self._consume_event(event)
+
+    def consume_nack(self, event: TransportEvent) -> Deferred[int | None]:
+        """Have a nack handled by the program."""
+        return self._consume_event(event)
+
+    def consume_delivery_report(self, event: TransportEvent) -> Deferred[int | None]:
+        """Have a delivery report handled by the program."""
+        return self._consume_event(event)
+
+    def consume_unknown_event(self, event: TransportEvent) -> Deferred[int | None]:
+        """Have an event of any other type handled by the program."""
+        return self._consume_event(event)
