@@ -9,7 +9,7 @@ HERE = Path(__file__).parent
 # One home for the version: the package. It is read, not imported, as nothing is installed yet.
 VERSION = re.search(r'__version__ = "(.+)"', (HERE / "vumi/__init__.py").read_text("utf-8"))[1]
 
-SQL = ["SQLAlchemy >= 2.0", "alembic >= 1.13"]
+SQL = ["SQLAlchemy >= 2.0.36", "alembic >= 1.13"]
 
 EXTRAS = {
     "redis": ["txredisapi >= 1.6", "hiredis >= 3.0", "redis >= 6.0", "fakeredis[lua] >= 2.30"],

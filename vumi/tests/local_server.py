@@ -132,6 +132,9 @@ class LocalServer:
     #: The Debian package that has it.
     debian_package: ClassVar[str]
 
+    #: What asks it to end.
+    _stop_signal: ClassVar[signal.Signals] = signal.SIGTERM
+
     def __init__(
         self, directory: Path | str, *, start_timeout: float = 60.0, stop_timeout: float = 20.0
     ) -> None:
@@ -167,6 +170,10 @@ class LocalServer:
     def _environment(self) -> dict[str, str]:
         """The environment of the server's processes; nothing of ours but the path gets in."""
         return {"PATH": _search_path(), "HOME": str(self.directory), "LANG": "C.UTF-8"}
+
+    def _user(self) -> str | None:
+        """The name of the user that it must run as; ``None``: ours."""
+        return None
 
     def _answers(self) -> bool:
         """Whether it is this very server that answers on its port."""
@@ -233,12 +240,14 @@ class LocalServer:
             raise ServerError(problem)
 
     def stop(self) -> None:
-        """End the server (SIGTERM, and SIGKILL if it takes too long) and its helpers."""
+        """End the server (as it wants to be asked, and SIGKILL if it takes too long) and its
+        helpers.
+        """
         if self.running:
             server = self._server()
-            # A paused process would not even see the SIGTERM.
+            # A paused process would not even see the signal.
             server.send_signal(signal.SIGCONT)
-            server.terminate()
+            server.send_signal(self._stop_signal)
             with suppress(subprocess.TimeoutExpired):
                 server.wait(self._stop_timeout)
         self.kill()
@@ -317,6 +326,7 @@ class LocalServer:
         return self._wait(deadline, self._answers)
 
     def _spawn(self, command: Sequence[Path | str]) -> None:
+        user = self._user()
         with self._output().open("ab") as output:
             process = subprocess.Popen(
                 command,
@@ -327,6 +337,8 @@ class LocalServer:
                 stderr=subprocess.STDOUT,
                 # Ctrl-C in the terminal is for us; we stop the server when we are done with it.
                 start_new_session=True,
+                user=user,
+                extra_groups=None if user is None else [],
             )
         self._processes.append(process)
         self._guards.append(_start_guard(process.pid))

@@ -1,11 +1,11 @@
-"""Real RabbitMQ and Redis servers for tests, benches and demos.
+"""Real RabbitMQ, Redis and PostgreSQL servers for tests, benches and demos.
 
-The servers themselves are in :mod:`vumi.tests.rabbitmq_server` and :mod:`vumi.tests.redis_server`;
-this module gives them, and knows when a test without a server is skipped and which servers a
-session of tests shares. Needs neither Twisted nor pytest.
+The servers themselves are in :mod:`vumi.tests.rabbitmq_server`, :mod:`vumi.tests.redis_server` and
+:mod:`vumi.tests.postgres_server`; this module gives them, and knows when a test without a server
+is skipped and which servers a session of tests shares. Needs neither Twisted nor pytest.
 
 A test that must break its server (kill, pause, fill its memory) starts one in a directory of its
-own; all others use :func:`shared_rabbitmq` and :func:`shared_redis`.
+own; all others use :func:`shared_rabbitmq`, :func:`shared_redis` and :func:`shared_postgres`.
 """
 
 from __future__ import annotations
@@ -20,14 +20,18 @@ from urllib.parse import quote, urlsplit, urlunsplit
 
 from vumi.tests.certificates import TLSFiles, make_test_certificates
 from vumi.tests.local_server import LocalServer, ServerError, find_program, free_port
+from vumi.tests.postgres_server import PostgresServer
 from vumi.tests.rabbitmq_server import DEFAULT_VHOST, RabbitMQServer
 from vumi.tests.redis_server import RedisServer, SentinelServer
 
 __all__ = [
     "DEFAULT_VHOST",
+    "ExternalPostgres",
     "ExternalRabbitMQ",
     "ExternalRedis",
     "LocalServer",
+    "Postgres",
+    "PostgresServer",
     "RabbitMQ",
     "RabbitMQServer",
     "Redis",
@@ -39,6 +43,7 @@ __all__ = [
     "free_port",
     "make_test_certificates",
     "require",
+    "shared_postgres",
     "shared_rabbitmq",
     "shared_redis",
     "stop_shared_servers",
@@ -62,6 +67,13 @@ class Redis(Protocol):
     """A running Redis server, started by us or not."""
 
     def url(self, db: int | None = None) -> str:
+        """The server as a URL, for a database or its usual one."""
+
+
+class Postgres(Protocol):
+    """A running PostgreSQL server, started by us or not."""
+
+    def url(self, database: str | None = None) -> str:
         """The server as a URL, for a database or its usual one."""
 
 
@@ -101,6 +113,20 @@ class ExternalRedis:
     def url(self, db: int | None = None) -> str:
         """The server as a URL, for a database or the one that was given."""
         return self._url if db is None else _with_path(self._url, str(db))
+
+
+class ExternalPostgres:
+    """A PostgreSQL server that somebody else runs.
+
+    :param url: where it is, with user, password and the database that tests may make schemas in.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+
+    def url(self, database: str | None = None) -> str:
+        """The server as a URL, for a database or the one that was given."""
+        return self._url if database is None else _with_path(self._url, database)
 
 
 def _with_path(url: str, path: str) -> str:
@@ -195,6 +221,20 @@ def shared_redis() -> Redis:
     if url := os.environ.get("VUMI_TEST_REDIS_URL"):
         return ExternalRedis(url)
     return _shared.get(RedisServer)
+
+
+def shared_postgres() -> Postgres:
+    """The PostgreSQL server that all tests of this session share.
+
+    The one at ``VUMI_TEST_POSTGRES_URL`` if the environment has that, else one of our own. Others
+    use it too: make a schema of your own and drop it afterwards; don't stop it.
+
+    :raises unittest.SkipTest: if there is none (see :func:`require`).
+    :raises ServerError: if it can't be started.
+    """
+    if url := os.environ.get("VUMI_TEST_POSTGRES_URL"):
+        return ExternalPostgres(url)
+    return _shared.get(PostgresServer)
 
 
 def stop_shared_servers() -> None:

@@ -13,9 +13,16 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from vumi.tests import certificates, local_server, rabbitmq_server, redis_server, servers
+from vumi.tests import (
+    certificates,
+    local_server,
+    postgres_server,
+    rabbitmq_server,
+    redis_server,
+    servers,
+)
 from vumi.tests.local_server import LOOPBACK, LocalServer, ServerError, free_port
-from vumi.tests.servers import ExternalRabbitMQ, ExternalRedis, require
+from vumi.tests.servers import ExternalPostgres, ExternalRabbitMQ, ExternalRedis, require
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -279,11 +286,20 @@ def test_an_external_redis_is_used_as_it_is(monkeypatch: pytest.MonkeyPatch) -> 
     assert server.url(7) == "redis://h:1/7"
 
 
+def test_an_external_postgresql_is_used_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VUMI_TEST_POSTGRES_URL", "postgresql://u:p@h:1/base?sslmode=require")
+    server = servers.shared_postgres()
+    assert isinstance(server, ExternalPostgres)
+    assert server.url() == "postgresql://u:p@h:1/base?sslmode=require"
+    assert server.url("a/b") == "postgresql://u:p@h:1/a%2Fb?sslmode=require"
+
+
 @pytest.mark.parametrize(
     ("module", "names"),
     [
         (certificates, ["TLSFiles", "make_test_certificates"]),
         (local_server, ["LocalServer", "ServerError", "find_program", "free_port"]),
+        (postgres_server, ["PostgresServer"]),
         (rabbitmq_server, ["DEFAULT_VHOST", "RabbitMQServer"]),
         (redis_server, ["RedisServer"]),
     ],

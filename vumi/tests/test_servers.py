@@ -4,22 +4,27 @@ from __future__ import annotations
 
 import socket
 import ssl
+import tempfile
 import urllib.request
 import uuid
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pika
+import psycopg
 import pytest
 import redis
 from pika.exceptions import AMQPConnectionError
 
 from vumi.tests.local_server import LOOPBACK, ask
 from vumi.tests.servers import (
+    PostgresServer,
     RabbitMQServer,
     RedisServer,
     ServerError,
     make_test_certificates,
     require,
+    shared_postgres,
     shared_rabbitmq,
     shared_redis,
     stop_shared_servers,
@@ -28,7 +33,6 @@ from vumi.tests.test_local_server import alive
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from vumi.tests.local_server import LocalServer
 
@@ -201,7 +205,68 @@ def test_redis_keeps_keys_over_a_kill_if_asked(
             assert client.get("key") == found
 
 
+# PostgreSQL
+
+
+@pytest.fixture(scope="module")
+def postgres() -> Iterator[PostgresServer]:
+    """A server that tests of this module may stop, if they start it again."""
+    require(PostgresServer)
+    # Not pytest's folder: a server that root starts runs as a user who can't get in there.
+    with (
+        tempfile.TemporaryDirectory(prefix="vumi-postgresql-") as directory,
+        PostgresServer(directory) as server,
+    ):
+        yield server
+
+
+def test_postgresql_listens_on_its_own_address_only(postgres: PostgresServer) -> None:
+    assert open_ports(postgres._ports) == ["postgresql"]
+    assert open_ports(postgres._ports, "127.0.0.2") == []
+
+
+def test_postgresql_asks_for_its_password(postgres: PostgresServer) -> None:
+    url = postgres.url().replace("@", "wrong@", 1)
+    with pytest.raises(psycopg.OperationalError, match="password authentication failed"):
+        psycopg.connect(url)
+
+
+def test_postgresql_does_not_run_as_root(postgres: PostgresServer) -> None:
+    assert Path(f"/proc/{postgres.pid}").stat().st_uid != 0
+
+
+def test_postgresql_keeps_rows_over_a_restart_and_a_kill(postgres: PostgresServer) -> None:
+    port = postgres.port
+    with psycopg.connect(postgres.url()) as connection:
+        connection.execute("CREATE TABLE kept (name text)")
+    for number, end in enumerate((postgres.stop, postgres.kill), 1):
+        with psycopg.connect(postgres.url()) as connection:
+            connection.execute("INSERT INTO kept VALUES ('row')")
+        end()
+        with pytest.raises(psycopg.OperationalError):
+            psycopg.connect(postgres.url())
+        postgres.start()
+        assert postgres.port == port
+        with psycopg.connect(postgres.url()) as connection:
+            assert connection.execute("SELECT count(*) FROM kept").fetchone() == (number,)
+
+
+def test_a_stopped_postgresql_leaves_nothing_though_clients_are_connected(
+    postgres: PostgresServer,
+) -> None:
+    with psycopg.connect(postgres.url()):
+        stop_and_look(postgres)
+    postgres.start()
+
+
 # The shared ones
+
+
+def test_tests_share_one_postgresql() -> None:
+    server = shared_postgres()
+    assert shared_postgres().url() == server.url()
+    with psycopg.connect(server.url()) as connection:
+        assert connection.execute("SHOW server_encoding").fetchone() == ("UTF8",)
 
 
 def test_tests_share_one_rabbitmq() -> None:

@@ -1,0 +1,1 @@
+"""The layouts that the SQL archive has had, one after another: alembic's folder."""
