@@ -58,6 +58,9 @@ setup(
     entry_points={
         "console_scripts": [
             "vumi = vumi.cli:main",
+            "vumi_count_models = vumi.scripts.vumi_count_models:main",
+            "vumi_list_messages = vumi.scripts.vumi_list_messages:main",
+            "vumi_model_migrator = vumi.scripts.vumi_model_migrator:main",
             "vumi_redis_tools = vumi.scripts.vumi_redis_tools:main",
             "vumi_tagpools = vumi.scripts.vumi_tagpools:main",
         ]

@@ -17,7 +17,7 @@ from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
 from vumi.broker import Publication
-from vumi.errors import HandlerRefused, InvalidEndpoint
+from vumi.errors import HandleLater, HandlerRefused, InvalidEndpoint, StoreUnavailable
 from vumi.message import (
     TransportEvent,
     TransportMessage,
@@ -83,6 +83,11 @@ def event_conversation(event: Message) -> Hashable:
     return key
 
 
+def _later(error: StoreUnavailable) -> HandleLater:
+    """A middleware lacks its store: the message has come to no handler, so it can wait."""
+    return HandleLater(str(error))
+
+
 class _Inlet:
     """One kind of message coming in: its consumer, middleware and handlers by endpoint."""
 
@@ -122,6 +127,8 @@ class _Inlet:
                 processed = self._chain(message, self._name)
             except IgnoreMessage as error:
                 return self._ignore(message, error)
+            except StoreUnavailable as error:
+                raise _later(error) from error
             if iscoroutine(processed):
                 return self._handle_later(processed, message)
             message = processed
@@ -140,7 +147,10 @@ class _Inlet:
 
     async def _handle_later(self, processing: Any, message: Any) -> Any:
         try:
-            message = await processing
+            try:
+                message = await processing
+            except StoreUnavailable as error:
+                raise _later(error) from error
             handler = self.handlers.get(message.get_routing_endpoint(), self.default_handler)
             result = handler(message)
             if isinstance(result, Deferred) or iscoroutine(result):

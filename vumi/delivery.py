@@ -6,9 +6,10 @@ Knows the broker's interface, and a message only through the callables it is giv
 Theory of operation. Every delivery becomes a :class:`_Task` that goes through these states::
 
     waiting ──> running ──> finished ──> acknowledged
-       │            │           ▲
-       │            └─ failed ──┤  (its dead letter is published)
-       └─ no message at all ────┘
+     ▲ │            │           ▲
+     │ │            ├─ failed ──┤  (its dead letter is published)
+     │ └─ no message at all ────┘
+     └── rests ─────┘
 
 * *waiting*: no handler is free, the flow is paused, or an earlier message of the same conversation
   is running. Messages of one conversation stand in a lane, and only the first of a lane may run.
@@ -16,6 +17,11 @@ Theory of operation. Every delivery becomes a :class:`_Task` that goes through t
 * *finished*: the handler is done. The broker's publish counter is noted: what the handler has
   published has a number up to it. The next of the lane may start; confirmations hold nobody up.
 * *acknowledged*: all publishes up to the noted number are confirmed.
+
+* *rests*: the handler has raised :class:`~vumi.errors.HandleLater`: what it needs (the message
+  store, say) is away. The message goes back to where it was, made anew from its body, and its lane
+  stays blocked. No handler starts for a while, which gets longer each time, until one has
+  succeeded. So an outage makes no dead letters, and changes no order.
 
 A lost connection means that the broker delivers again whatever has no acknowledgement. Those
 waiting are forgotten, as they will come again. Those running or finished are kept by their body,
@@ -41,7 +47,7 @@ from zope.interface import implementer
 
 from vumi.broker.interface import IReceiver, Publication, Queue
 from vumi.broker.queue_types import dead_letter_queue, queue_arguments
-from vumi.errors import HandlerRefused, HandlerTimeout, InvalidMessage
+from vumi.errors import HandleLater, HandlerRefused, HandlerTimeout, InvalidMessage
 from vumi.tasks import in_background, on_outcome
 
 if TYPE_CHECKING:
@@ -59,6 +65,8 @@ DEFAULT_PREFETCH = 100
 DEFAULT_HANDLER_TIMEOUT = 600.0
 #: How many characters of an error and of its traceback go into a dead letter's headers.
 MAX_ERROR, MAX_TRACEBACK = 1_000, 8_000
+#: Seconds to rest when what messages need is away: at first, and at most.
+FIRST_REST, LONGEST_REST = 0.5, 30.0
 
 
 class DeadReason(Enum):
@@ -74,6 +82,7 @@ class DeadReason(Enum):
 class DeliveryCounters:
     """What one queue's flow has counted since it was made.
 
+    :ivar put_off: How often a message was put off, to be handled again after a rest.
     :ivar handler_seconds: The sum of the time from a handler's call to its end, in seconds.
     :ivar in_flight: Deliveries taken and not acknowledged at this moment.
     """
@@ -84,6 +93,7 @@ class DeliveryCounters:
     dead_lettered: int = 0
     redelivered: int = 0
     repeated: int = 0
+    put_off: int = 0
     in_flight: int = 0
     handler_seconds: float = 0.0
 
@@ -107,9 +117,10 @@ class FlowOptions:
 class _Task:
     """One delivery on its way."""
 
-    __slots__ = ("deferred", "delivery", "lane", "mark", "message", "over", "started")
+    __slots__ = ("deferred", "delivery", "lane", "mark", "message", "number", "over", "started")
 
-    def __init__(self, delivery: Delivery, message: Any, lane: Hashable) -> None:
+    def __init__(self, delivery: Delivery, message: Any, lane: Hashable, number: int) -> None:
+        self.number = number
         self.delivery = delivery
         self.message = message
         self.lane = lane
@@ -169,6 +180,9 @@ class DeliveryFlow:
         self._done_waiters: list[Deferred[None]] = []
         self._filling = False
         self._given_up = False
+        self._draining = False
+        self._rest: IDelayedCall | None = None
+        self._next_rest = FIRST_REST
         self._watchdog: IDelayedCall | None = None
         self._stop_listening = broker.on_confirmed(self._confirmed)
 
@@ -202,7 +216,11 @@ class DeliveryFlow:
         """
         if self._subscription is None:
             return
+        self._draining = True
         await self._subscription.cancel()
+        if self._rest is not None:
+            # What is put off is not waited for: the broker will deliver it again.
+            self._forget_waiting()
         if self.paused or not self.counters.in_flight:
             return
         waiter: Deferred[None] = Deferred()
@@ -226,9 +244,10 @@ class DeliveryFlow:
         self.paused = True
         self._stop_listening()
         self._waiting.clear()
-        if self._watchdog is not None:
-            self._watchdog.cancel()
-            self._watchdog = None
+        for timer in (self._watchdog, self._rest):
+            if timer is not None:
+                timer.cancel()
+        self._watchdog = self._rest = None
         if self._subscription is not None:
             subscription, self._subscription = self._subscription, None
             await subscription.close()
@@ -250,15 +269,15 @@ class DeliveryFlow:
             message = self._decode(delivery.body)
             lane = None if self._conversation_of is None else self._conversation_of(message)
         except InvalidMessage as error:
-            self._bury(_Task(delivery, None, None), DeadReason.INVALID, Failure(error))
+            self._bury(self._task(delivery, None, None), DeadReason.INVALID, Failure(error))
             return
         except Exception:  # noqa: BLE001 (a decoder that fails in its own way is a poison message)
-            self._bury(_Task(delivery, None, None), DeadReason.INVALID, Failure())
+            self._bury(self._task(delivery, None, None), DeadReason.INVALID, Failure())
             return
         if self._expected_again and delivery.body in self._expected_again and _message_id(message):
             self._came_again(delivery)
             return
-        task = _Task(delivery, message, lane)
+        task = self._task(delivery, message, lane)
         if lane is not None:
             if lane in self._lanes:
                 others = self._lanes[lane]
@@ -272,15 +291,22 @@ class DeliveryFlow:
         else:
             self._run(task)
 
+    def _task(self, delivery: Delivery, message: Any, lane: Hashable) -> _Task:
+        return _Task(delivery, message, lane, self.counters.consumed)
+
     def interrupted(self) -> None:
-        forgotten = len(self._waiting) + sum(len(lane) for lane in self._lanes.values() if lane)
-        self._waiting.clear()
-        self._lanes = {task.lane: None for task in self._running if task.lane is not None}
+        self._forget_waiting()
         self._expected_again = dict.fromkeys(self._acknowledged)
         for task in (*self._running, *self._finished):
             self._expected_again[task.delivery.body] = task
-        self.counters.in_flight -= forgotten
         self._check_done()
+
+    def _forget_waiting(self) -> None:
+        """Leave all that waits to the broker, which delivers it again."""
+        forgotten = len(self._waiting) + sum(len(lane) for lane in self._lanes.values() if lane)
+        self._waiting.clear()
+        self._lanes = {task.lane: None for task in self._running if task.lane is not None}
+        self.counters.in_flight -= forgotten
 
     def _came_again(self, delivery: Delivery) -> None:
         """A delivery from before a lost connection: put it in the place of its first."""
@@ -330,12 +356,16 @@ class DeliveryFlow:
             self._failed(task, Failure(HandlerRefused("The handler returned False.")))
             return
         self.counters.handled += 1
+        self._next_rest = FIRST_REST
         self._end(task)
         self._finish(task)
         self._fill()
 
     def _failed(self, task: _Task, failure: Failure) -> None:
         if task.over:
+            return
+        if failure.check(HandleLater):
+            self._put_off(task, failure)
             return
         self._end(task)
         if failure.check(HandlerTimeout):
@@ -352,7 +382,7 @@ class DeliveryFlow:
         task.over = True
         task.deferred = None
         self.counters.handler_seconds += self._seconds() - task.started
-        self._running.discard(task)
+        self._stop_running(task)
         lane = task.lane
         if lane is not None:
             others = self._lanes.get(lane)
@@ -361,6 +391,9 @@ class DeliveryFlow:
                 self._waiting.appendleft(others.popleft())
             else:
                 self._lanes.pop(lane, None)
+
+    def _stop_running(self, task: _Task) -> None:
+        self._running.discard(task)
         if not self._running and self._quiet_waiters:
             waiters, self._quiet_waiters = self._quiet_waiters, []
             for waiter in waiters:
@@ -375,11 +408,54 @@ class DeliveryFlow:
             while (
                 self._waiting
                 and not self.paused
+                and self._rest is None
                 and len(self._running) < self._options.concurrency
             ):
                 self._run(self._waiting.popleft())
         finally:
             self._filling = False
+
+    # Handlers that need what is away
+
+    def _put_off(self, task: _Task, failure: Failure) -> None:
+        """Let a message wait again, where it was, and let its queue rest."""
+        self.counters.put_off += 1
+        body = task.delivery.body
+        if self._expected_again.get(body) is task:
+            # Its connection was lost: the broker delivers it again anyway.
+            del self._expected_again[body]
+            self._end(task)
+            self.counters.in_flight -= 1
+        else:
+            task.over = True
+            self.counters.handler_seconds += self._seconds() - task.started
+            # Whatever a middleware has changed in the message it would change twice.
+            again = _Task(task.delivery, self._decode(body), task.lane, task.number)
+            self._waiting = deque(sorted([again, *self._waiting], key=lambda task: task.number))
+            self._stop_running(task)
+        if self._draining:
+            self._forget_waiting()
+        elif self._rest is None:
+            self._begin_rest(task, failure)
+        self._check_done()
+
+    def _begin_rest(self, task: _Task, failure: Failure) -> None:
+        seconds = self._next_rest
+        self._next_rest = min(seconds * 2, LONGEST_REST)
+        self.log.warn(
+            "{queue}: message {message_id} is put off, and all after it; next try in {seconds} s: "
+            "{reason}",
+            event="put-off",
+            queue=self.queue,
+            message_id=_message_id(task.message),
+            seconds=seconds,
+            reason=self._scrub(str(failure.value)),
+        )
+        self._rest = self._broker.clock.callLater(seconds, self._end_rest)
+
+    def _end_rest(self) -> None:
+        self._rest = None
+        self._fill()
 
     # Handlers that take too long
 

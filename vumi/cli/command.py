@@ -16,10 +16,12 @@ from vumi.cli.chat import chat
 from vumi.cli.check import check
 from vumi.cli.dead import dead
 from vumi.cli.describe import describe
+from vumi.cli.messages import messages
 from vumi.cli.mistakes import mistake_lines
 from vumi.cli.new import new
 from vumi.cli.routes import routes
 from vumi.cli.run import run
+from vumi.cli.smsc import smsc
 from vumi.cli.workers import workers
 from vumi.errors import VumiError
 
@@ -54,5 +56,5 @@ def vumi() -> None:
     """
 
 
-for command in (new, chat, run, check, describe, workers, routes, broker, dead):
+for command in (new, chat, run, smsc, check, describe, workers, routes, broker, dead, messages):
     vumi.add_command(command)

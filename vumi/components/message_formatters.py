@@ -101,7 +101,7 @@ class _Csv:
 class CsvFormatter(_Csv):
     """User messages as CSV."""
 
-    FIELDS = (
+    FIELDS: ClassVar[tuple[str, ...]] = (
         "timestamp",
         "message_id",
         "to_addr",

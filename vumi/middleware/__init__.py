@@ -29,6 +29,7 @@ from vumi.middleware.tagger import TaggingMiddleware
 
 if TYPE_CHECKING:
     from vumi.middleware.deduplication import DeduplicationMiddleware
+    from vumi.middleware.message_storing import StoringMiddleware
     from vumi.middleware.opt_out import OptOutMiddleware
     from vumi.middleware.rate_limit import RateLimitMiddleware
     from vumi.middleware.session_length import SessionLengthMiddleware
@@ -47,6 +48,7 @@ __all__ = [
     "RateLimitMiddleware",
     "SessionLengthMiddleware",
     "StaticProviderSettingMiddleware",
+    "StoringMiddleware",
     "TaggingMiddleware",
     "TransportMiddleware",
     "create_middlewares_from_config",
@@ -59,6 +61,7 @@ _HOMES = {
     "OptOutMiddleware": "vumi.middleware.opt_out",
     "RateLimitMiddleware": "vumi.middleware.rate_limit",
     "SessionLengthMiddleware": "vumi.middleware.session_length",
+    "StoringMiddleware": "vumi.middleware.message_storing",
 }
 
 # Not seen by mypy: it knows the names from the imports above, and would take every other too.

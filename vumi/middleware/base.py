@@ -154,7 +154,8 @@ class BaseMiddleware:
         :param message: The message as it was received, before any middleware replaced it.
         :param connector_name: The name of the connector it came through.
         :param error: What the handler or a middleware raised, so that the message becomes a dead
-            letter; ``None`` if it was handled, or ignored on purpose.
+            letter, or by :class:`~vumi.errors.HandleLater` is handled again later; ``None`` if it
+            was handled, or ignored on purpose.
         """
 
 

@@ -1,17 +1,17 @@
 """The databases of a test: where its workers keep their state.
 
 Part of the public test kit, which :mod:`vumi.tests.helpers` offers whole. Knows the config options
-by which a worker is told of its databases, and the managers by which it reaches them. Riak is not
-there yet.
+by which a worker is told of its databases, and the managers by which it reaches them.
 
-Workers get a key-value store in the process. With ``VUMITEST_REDIS_DB=<number>`` in the
-environment they get that database of the Redis at 127.0.0.1:6379 instead, or where their config
-says.
+Messages are stored in SQLite, in memory. Workers get a key-value store in the process. With
+``VUMITEST_REDIS_DB=<number>`` in the environment they get that database of the Redis at
+127.0.0.1:6379 instead, or where their config says.
 """
 
 from __future__ import annotations
 
 from contextlib import suppress
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from twisted.internet.defer import Deferred
@@ -24,13 +24,15 @@ from vumi.tests.case import IHelper
 from vumi.tests.proxies import proxyable
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from vumi.persist.address import RedisAddress
 
 __all__ = ["PersistenceHelper", "PersistenceHelperError", "RiakDisabledForTest"]
 
 PREFIX = "vumitest"
+#: An archive of messages that is gone when it is closed.
+MEMORY = "sqlite://"
 #: How long a command may take when a Redis is cleaned up, in seconds.
 PURGE_SECONDS = 5.0
 
@@ -87,9 +89,10 @@ class RiakDisabledForTest:
 class PersistenceHelper:
     """Gives workers databases of their own, and empties them after the test.
 
-    :param use_riak: Whether the test uses Riak.
-    :param is_sync: Whether the managers given by this helper block, or return Deferreds.
-    :param assert_closed: Whether leaving a Riak manager open is an error.
+    :param use_riak: Whether the test stores messages as the old Vumi said it (``riak_manager``).
+    :param is_sync: Whether the managers given by this helper block, or return Deferreds. Message
+        stores give Deferreds always.
+    :param assert_closed: Whether leaving an archive of messages open is an error.
     """
 
     def __init__(
@@ -100,6 +103,7 @@ class PersistenceHelper:
         self.assert_closed = assert_closed
         self._is_set_up = False
         self._stores: list[Any] = []
+        self._archives: list[Any] = []
         self._prefixes: set[tuple[RedisAddress, str, str]] = set()
 
     def setup(self) -> None:
@@ -115,7 +119,10 @@ class PersistenceHelper:
         self._is_set_up = False
         _watchers.discard(self)
         stores, self._stores = self._stores, []
-        closing = [store.close() for store in stores]
+        archives, self._archives = self._archives, []
+        closing = [store.close() for store in [*archives, *stores]]
+        if archives and self.assert_closed:
+            closing.append(Deferred.fromCoroutine(_fail_for(len(archives))))
         if any(isinstance(closed, Deferred) for closed in closing):
             return Deferred.fromCoroutine(self._purge_after(closing))
         self._purge()
@@ -159,11 +166,12 @@ class PersistenceHelper:
     def mk_config(self, config: Mapping[str, Any]) -> dict[str, Any]:
         """A copy of a worker's config, with the options that say where its databases are."""
         self._check_set_up()
-        return {
-            "redis_manager": {"FAKE_REDIS": "yes", "key_prefix": PREFIX},
-            "riak_manager": {"bucket_prefix": PREFIX} if self.use_riak else RiakDisabledForTest(),
-            **config,
-        }
+        databases: dict[str, Any] = {"redis_manager": {"FAKE_REDIS": "yes", "key_prefix": PREFIX}}
+        if self.use_riak:
+            databases["riak_manager"] = {"bucket_prefix": PREFIX, "url": MEMORY}
+        elif "message_store" not in config:
+            databases["riak_manager"] = RiakDisabledForTest()
+        return {**databases, **config}
 
     @proxyable
     def get_redis_manager(self, config: Mapping[str, Any] | None = None) -> Any:
@@ -187,21 +195,88 @@ class PersistenceHelper:
         return TxRedisManager.from_config(config)
 
     @proxyable
-    def get_riak_manager(self, config: Mapping[str, Any] | None = None) -> Any:
-        """A connection to Riak.
+    def get_riak_manager(self, config: Mapping[str, Any] | None = None) -> Deferred[Any]:
+        """An archive of messages, open and empty, in memory: what a MessageStore is made of.
 
-        :raises PersistenceHelperError: Always, for now.
+        :param config: What ``riak_manager`` may have; not looked at.
+        :returns: Fires with what provides
+            :class:`~vumi.components.message_store.interface.IMessageArchive`.
         """
         self._check_set_up()
-        raise PersistenceHelperError("The message store (Riak) is not there yet.")
+        return Deferred.fromCoroutine(self._archive())
+
+    async def _archive(self) -> Any:
+        from twisted.internet import reactor
+
+        from vumi.components.message_store.opening import open_archive
+
+        archive = open_archive(MEMORY, reactor)
+        await archive.open()
+        self._archives.append(archive)
+        opened: Any = archive
+        opened.close = _noting(archive.close, lambda: self._forget(archive))
+        return archive
+
+    def _forget(self, archive: Any) -> None:
+        if archive in self._archives:
+            self._archives.remove(archive)
+
+    @proxyable
+    def get_message_store(self, config: Mapping[str, Any] | None = None) -> Deferred[Any]:
+        """A message store in memory, with figures in a key-value store.
+
+        :param config: What ``redis_manager`` may have; see :meth:`get_redis_manager`.
+        :returns: Fires with a :class:`~vumi.components.message_store.MessageStore`.
+        """
+        self._check_set_up()
+        return Deferred.fromCoroutine(self._message_store(config))
+
+    async def _message_store(self, config: Mapping[str, Any] | None) -> Any:
+        from vumi.components.message_store import MessageStore
+        from vumi.persist.txredis_manager import TxRedisManager
+
+        if config is None:
+            config = self.mk_config({})["redis_manager"]
+        return MessageStore(await self._archive(), await TxRedisManager.from_config(config))
 
     @proxyable
     def record_load_and_store(
         self, riak_manager: Any, loads: list[str], stores: list[str]
     ) -> None:
-        """Note the keys that are loaded from and stored in Riak.
+        """Note the ids of what is loaded from an archive and stored in it.
 
-        :raises PersistenceHelperError: Always, for now.
+        :param riak_manager: The archive.
+        :param loads: Where ids of messages and events are put that are asked for.
+        :param stores: Where ids are put that are stored.
         """
         self._check_set_up()
-        raise PersistenceHelperError("The message store (Riak) is not there yet.")
+        for name, note in (
+            ("get_message", lambda kind, message_id: loads.append(message_id)),
+            ("get_messages", lambda kind, message_ids: loads.extend(message_ids)),
+            ("get_event", lambda event_id: loads.append(event_id)),
+            ("get_events", lambda event_ids: loads.extend(event_ids)),
+            ("store_message", lambda kind, message, *_: stores.append(message["message_id"])),
+            ("store_event", lambda event, *_: stores.append(event["event_id"])),
+        ):
+            setattr(riak_manager, name, _noting(getattr(riak_manager, name), note))
+
+
+#: Whether a call was noted that this one is a part of.
+_noted: ContextVar[bool] = ContextVar("noted", default=False)
+
+
+def _noting(method: Callable[..., Any], note: Callable[..., None]) -> Callable[..., Any]:
+    def noting(*args: Any, **kw: Any) -> Any:
+        if not _noted.get():
+            note(*args, **kw)
+        outer = _noted.set(True)
+        try:
+            return method(*args, **kw)
+        finally:
+            _noted.reset(outer)
+
+    return noting
+
+
+async def _fail_for(number: int) -> None:
+    raise PersistenceHelperError(f"The test has left {number} archives of messages open.")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from twisted.internet.defer import Deferred, inlineCallbacks, succeed
+from twisted.internet.defer import Deferred, DeferredList, inlineCallbacks, succeed
 from twisted.internet.task import deferLater
 
 from vumi.connectors import (
@@ -14,7 +14,7 @@ from vumi.connectors import (
     ReceiveOutboundConnector,
     ReceiveStatusConnector,
 )
-from vumi.errors import InvalidEndpoint
+from vumi.errors import InvalidEndpoint, StoreUnavailable
 from vumi.message import TransportEvent, TransportStatus, TransportUserMessage
 from vumi.middleware import BaseMiddleware
 from vumi.middleware.tests.utils import RecordingMiddleware
@@ -114,6 +114,26 @@ class AsyncIgnoring(BaseMiddleware):
     handle_outbound = _check
 
 
+class Needy(BaseMiddleware):
+    """Needs a store, which is away at the first two looks."""
+
+    tries = 0
+
+    def handle_consume_inbound(self, message: Any, connector_name: str) -> Any:
+        self.tries += 1
+        if self.tries < 3:
+            raise StoreUnavailable("Redis is away.")
+        return message
+
+
+class AsyncNeedy(Needy):
+    """Does the same, later."""
+
+    async def handle_consume_inbound(self, message: Any, connector_name: str) -> Any:
+        await a_turn()
+        return super().handle_consume_inbound(message, connector_name)
+
+
 class SlowPublishing(BaseMiddleware):
     """Takes its time with every message that is published, the longer the shorter it is."""
 
@@ -201,6 +221,24 @@ class InboundTests(ConnectorTestCase):
             yield self.helper.dispatch_inbound(self.msg_helper.make_inbound("hi"))
             yield self.helper.dispatch_event(self.msg_helper.make_ack())
             self.assertEqual(seen, ["elsewhere", "event elsewhere"])
+            yield connector.teardown()
+
+    @inlineCallbacks
+    def test_a_middleware_whose_store_is_away_puts_messages_off_instead_of_killing_them(
+        self,
+    ) -> Any:
+        for middleware_class in (Needy, AsyncNeedy):
+            seen: list[str] = []
+            connector = yield self.connect(middleware_class("needy", {}, self.worker))
+            connector.set_inbound_handler(lambda m, seen=seen: seen.append(m["content"]))
+            sent = [
+                self.helper.dispatch_inbound(self.msg_helper.make_inbound(text, from_addr="+271"))
+                for text in ("one", "two")
+            ]
+            yield DeferredList(sent)
+            self.assertEqual(seen, ["one", "two"])
+            counters = connector._inlets["inbound"].consumer.flow.counters
+            self.assertEqual((counters.put_off, counters.dead_lettered), (2, 0))
             yield connector.teardown()
 
     @inlineCallbacks

@@ -14,7 +14,7 @@ from vumi.broker import Exchange, MemoryBroker, Publication, Queue
 from vumi.broker.memory import MemoryConnection
 from vumi.broker.queue_types import dead_letter_queue
 from vumi.delivery import DeliveryFlow, FlowOptions
-from vumi.errors import InvalidMessage
+from vumi.errors import HandleLater, InvalidMessage
 from vumi.payload import decode_payload
 
 if TYPE_CHECKING:
@@ -453,6 +453,136 @@ class LostConnectionTests(DeliveryTestCase):
         self.lose_connection()
         self.assertEqual(flow.counters.redelivered, 2)
         self.assertEqual(flow.counters.consumed, 4)
+
+
+class PutOffTests(DeliveryTestCase):
+    """What a message needs is away: nothing becomes a dead letter, and order is kept."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.away = True
+
+    def needy(self, message: Any) -> Any:
+        """A handler that spoils its message, and needs what may be away."""
+        assert "spoilt" not in message, "the message of the first try is handled again"
+        message["spoilt"] = True
+        if self.away:
+            return fail(HandleLater("the store is away"))
+        self.note(message)
+        return None
+
+    def test_an_outage_kills_no_message_and_nothing_is_acknowledged_meanwhile(self) -> None:
+        flow = self.flow(self.needy)
+        self.send("1")
+        self.send("2", "3", user="one")
+        for _ in range(20):
+            self.clock.advance(1)
+        self.assertEqual((self.handled, self.unacked, self.dead()), ([], 3, []))
+        self.away = False
+        self.clock.advance(30)
+        self.assertEqual(self.handled, ["1", "2", "3"])
+        self.assertEqual((self.unacked, flow.counters.in_flight), (0, 0))
+        self.assertGreater(flow.counters.put_off, 3)
+
+    def test_order_is_kept_whether_one_or_many_run_at_a_time(self) -> None:
+        for concurrency in (1, 2, 20):
+            self.handled.clear()
+            self.away = True
+            flow = self.flow(self.needy, concurrency=concurrency)
+            self.send("1", "2", "3")
+            self.clock.advance(0.5)
+            self.send("4")
+            self.away = False
+            self.clock.advance(1)
+            self.assertEqual(self.handled, ["1", "2", "3", "4"], concurrency)
+            self.successResultOf(Deferred.fromCoroutine(flow.close()))
+
+    def test_rests_get_longer_up_to_a_bound_and_start_anew_after_a_success(self) -> None:
+        self.flow(self.needy, concurrency=1)
+        self.send("1")
+
+        def rests() -> list[float]:
+            return [call.getTime() - self.clock.seconds() for call in self.clock.getDelayedCalls()]
+
+        seen = []
+        for _ in range(8):
+            (rest,) = rests()
+            seen.append(rest)
+            self.clock.advance(rest)
+        self.assertEqual(seen, [0.5, 1, 2, 4, 8, 16, 30, 30])
+        self.away = False
+        self.clock.advance(30)
+        self.away = True
+        self.send("2")
+        self.assertEqual(rests(), [0.5])
+
+    def test_those_that_run_when_a_rest_begins_are_finished(self) -> None:
+        def handle(message: Any) -> Any:
+            return self.needy(message) if message["text"] == "needy" else self.wait(message)
+
+        flow = self.flow(handle)
+        self.send("other", "needy", "third")
+        self.assertEqual(self.handled, ["other"])
+        self.finish("other")
+        self.assertEqual(self.unacked, 2)
+        self.assertEqual(flow.counters.in_flight, 2)
+
+    def test_pausing_does_not_wait_for_what_is_put_off(self) -> None:
+        flow = self.flow(self.needy)
+        self.send("1")
+        self.successResultOf(Deferred.fromCoroutine(flow.pause()))
+        self.away = False
+        self.clock.advance(30)
+        self.assertEqual(self.handled, [])
+        self.resume(flow)
+        self.assertEqual(self.handled, ["1"])
+
+    def test_draining_gives_back_what_is_put_off_at_once(self) -> None:
+        flow = self.flow(self.needy)
+        self.send("1", "2", user="one")
+        self.successResultOf(Deferred.fromCoroutine(flow.drain(5)))
+        self.successResultOf(Deferred.fromCoroutine(flow.close()))
+        self.assertEqual(self.successResultOf(self.broker.depth(QUEUE)), 2)
+        self.clock.advance(0)
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_what_is_put_off_while_draining_takes_all_after_it_back_too(self) -> None:
+        def handle(message: Any) -> Any:
+            return self.wait(message).addCallback(lambda _: self.needy(message))
+
+        flow = self.flow(handle)
+        self.send("1", "2", user="one")
+        drained = Deferred.fromCoroutine(flow.drain(5))
+        self.assertNoResult(drained)
+        self.finish("1")
+        self.successResultOf(drained)
+        self.assertEqual((self.handled, flow.counters.in_flight), (["1"], 0))
+
+    def test_a_connection_lost_while_resting_loses_nothing(self) -> None:
+        flow = self.flow(self.needy)
+        self.send("1", "2", user="one")
+        self.broker.interrupt()
+        self.clock.advance(0)
+        self.away = False
+        self.clock.advance(30)
+        self.assertEqual(self.handled, ["1", "2"])
+        self.assertEqual((self.unacked, flow.counters.in_flight), (0, 0))
+
+    def test_a_connection_lost_before_a_message_is_put_off_loses_nothing(self) -> None:
+        def handle(message: Any) -> Any:
+            return self.wait(message).addCallback(lambda _: self.needy(message))
+
+        flow = self.flow(handle)
+        self.send("1")
+        flow.interrupted()
+        self.finish("1")
+        body = json.dumps({"text": "1", "user": None, "message_id": "1"}).encode()
+        self.away = False
+        self.memory.publish("vumi", QUEUE, body)
+        self.clock.advance(30)
+        self.finish("1")
+        self.assertEqual(self.handled, ["1", "1", "1"])
+        self.assertEqual(flow.counters.in_flight, 0)
 
 
 class CounterTests(DeliveryTestCase):

@@ -157,7 +157,7 @@ class PersistenceHelperTests(VumiTestCase):
             {
                 "transport_name": "line",
                 "redis_manager": {"FAKE_REDIS": "yes", "key_prefix": "vumitest"},
-                "riak_manager": {"bucket_prefix": "vumitest"},
+                "riak_manager": {"bucket_prefix": "vumitest", "url": "sqlite://"},
             },
         )
         self.assertEqual(config, {"transport_name": "line"})

@@ -10,13 +10,16 @@ import pytest
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import TestCase
 
+from vumi.components.message_store import MessageStore
+from vumi.components.message_store.config import MessageStoreOptions
 from vumi.errors import StoreError
 from vumi.persist.config import TEST_DB_VARIABLE
 from vumi.persist.redis_base import Manager
 from vumi.persist.redis_manager import RedisManager
 from vumi.persist.txredis_manager import TxRedisManager
 from vumi.tasks import settle
-from vumi.tests.persistence_helper import PersistenceHelper
+from vumi.tests.helpers import MessageHelper
+from vumi.tests.persistence_helper import PersistenceHelper, PersistenceHelperError
 from vumi.tests.servers import shared_redis
 
 
@@ -32,6 +35,42 @@ class PersistenceHelperTests(TestCase):
         helper.setup()
         self.addCleanup(helper.cleanup)
         return helper
+
+    async def test_a_message_store_is_in_memory_and_shared_with_nobody(self) -> None:
+        helper = self.helper()
+        one, other = await helper.get_message_store(), await helper.get_message_store()
+        batch_id = await one.batch_start([("pool", "tag")])
+        self.assertEqual(await one.cache.get_batch_ids(), {batch_id})
+        self.assertIsNone(await other.get_batch(batch_id))
+
+    async def test_what_an_old_test_makes_a_message_store_of(self) -> None:
+        helper = self.helper(use_riak=True)
+        manager = await helper.get_riak_manager()
+        loads: list[str] = []
+        stores: list[str] = []
+        helper.record_load_and_store(manager, loads, stores)
+        store = MessageStore(manager, await helper.get_redis_manager())
+        message = MessageHelper().make_inbound("hi")
+        await store.add_inbound_message(message)
+        self.assertEqual(await store.get_inbound_message(message["message_id"]), message)
+        self.assertEqual((loads, stores), ([message["message_id"]], [message["message_id"]]))
+
+    async def test_a_worker_with_the_old_options_stores_in_memory(self) -> None:
+        config = self.helper(use_riak=True).mk_config({})
+        options = MessageStoreOptions(config, static=True).store_options()
+        self.assertEqual(options["url"], "sqlite://")
+        config = self.helper().mk_config({"message_store": "sqlite://"})
+        self.assertNotIn("riak_manager", config)
+
+    async def test_an_archive_that_is_left_open_is_an_error_if_wanted(self) -> None:
+        helper = PersistenceHelper(assert_closed=True)
+        helper.setup()
+        await (await helper.get_riak_manager()).close()
+        await settle(helper.cleanup())
+        helper.setup()
+        await helper.get_riak_manager()
+        with self.assertRaises(PersistenceHelperError):
+            await settle(helper.cleanup())
 
     async def test_managers_of_both_kinds(self) -> None:
         manager = self.helper(is_sync=True).get_redis_manager()

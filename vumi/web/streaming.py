@@ -2,9 +2,9 @@
 
 Knows Twisted's web server; knows nothing of what is written.
 
-A response whose length is not known beforehand ends by a last, empty chunk. If it can't be finished
-(:meth:`ResponseStream.cut`), that chunk never comes and the connection is cut, so no client takes
-a part for the whole.
+A response whose length is not known beforehand ends by a last, empty chunk. If it can't be
+finished (:meth:`ResponseStream.cut`), that chunk never comes and the connection is cut, so no
+client takes a part for the whole.
 """
 
 from __future__ import annotations
@@ -38,9 +38,7 @@ class ResponseStream:
     :param stall_timeout: Seconds after which a client that reads nothing is given up.
     """
 
-    def __init__(
-        self, request: Request, clock: Any, stall_timeout: float = STALL_TIMEOUT
-    ) -> None:
+    def __init__(self, request: Request, clock: Any, stall_timeout: float = STALL_TIMEOUT) -> None:
         self.request = request
         #: Where headers are set, as formatters do.
         self.responseHeaders = request.responseHeaders
@@ -50,7 +48,8 @@ class ResponseStream:
         self._stall_timeout = stall_timeout
         self._waiting: Deferred[None] | None = None
         self._paused = False
-        self._started = False
+        #: Whether something was written: then there is no more a status to tell anything by.
+        self.started = False
         # A request fires it also when it is finished.
         _ = request.notifyFinish().addBoth(self._over)
 
@@ -58,8 +57,8 @@ class ResponseStream:
         """Write something; what nobody reads any more is dropped."""
         if self.gone:
             return
-        if not self._started:
-            self._started = True
+        if not self.started:
+            self.started = True
             self.request.registerProducer(self, True)
         self.request.write(data)
 
@@ -84,7 +83,7 @@ class ResponseStream:
         """The response is whole."""
         if self.gone:
             return
-        if self._started:
+        if self.started:
             self.request.unregisterProducer()
         self.request.finish()
 
@@ -93,7 +92,7 @@ class ResponseStream:
         if self.gone:
             return
         self.gone = True
-        if self._started:
+        if self.started:
             self.request.unregisterProducer()
         channel: Any = self.request.channel
         transport = channel.transport

@@ -151,9 +151,16 @@ class Chain:
     :param server: The broker.
     :param directory: Where the processes' files are put.
     :param app_port: The port through which the application reaches the broker.
+    :param application: Further options of the application.
     """
 
-    def __init__(self, server: RabbitMQServer, directory: Path, app_port: int) -> None:
+    def __init__(
+        self,
+        server: RabbitMQServer,
+        directory: Path,
+        app_port: int,
+        application: dict[str, Any] | None = None,
+    ) -> None:
         self.port = free_port()
         url = server.url() + f"?heartbeat={HEARTBEAT}"
         app_url = url.replace(f":{server.port}/", f":{app_port}/")
@@ -168,7 +175,7 @@ class Chain:
         self.application = WorkerProcess(
             "application",
             f"{WORKERS}.Application",
-            {"transport_name": "app", "handler_timeout": 2},
+            {"transport_name": "app", "handler_timeout": 2, **(application or {})},
             app_url,
             directory,
         )

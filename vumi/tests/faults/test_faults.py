@@ -6,6 +6,7 @@ With ``VUMI_UPDATE_DOCS=1`` the results are written to ``docs/operations/fault-t
 from __future__ import annotations
 
 import os
+import sqlite3
 import tempfile
 import time
 import zlib
@@ -24,6 +25,9 @@ from twisted.trial.unittest import TestCase
 from vumi.broker import BrokerAddress, Delivery, Exchange
 from vumi.broker.amqp import AmqpBroker
 from vumi.broker.queue_types import dead_letter_queue
+from vumi.components.message_store.export import found_pages
+from vumi.components.message_store.interface import Kind, Query
+from vumi.components.message_store.opening import open_archive
 from vumi.message import TransportUserMessage
 from vumi.tests.faults.chain import HEARTBEAT, ROOT, Chain, FreezingLink
 from vumi.tests.faults.network import Phones
@@ -51,14 +55,14 @@ class Fault:
     """
 
     title: str
-    breaks: Callable[[FaultTests], None]
+    breaks: Callable[[FaultTestCase], None]
     evidence: tuple[str, str]
     duplicates: str = ""
     in_a_lull: bool = False
 
 
-def _killed(name: str) -> Callable[[FaultTests], None]:
-    def kill(test: FaultTests) -> None:
+def _killed(name: str) -> Callable[[FaultTestCase], None]:
+    def kill(test: FaultTestCase) -> None:
         process = getattr(test.chain, name)
         process.kill()
         process.start()
@@ -66,8 +70,8 @@ def _killed(name: str) -> Callable[[FaultTests], None]:
     return kill
 
 
-def _stopped(name: str) -> Callable[[FaultTests], None]:
-    def stop(test: FaultTests) -> None:
+def _stopped(name: str) -> Callable[[FaultTestCase], None]:
+    def stop(test: FaultTestCase) -> None:
         process = getattr(test.chain, name)
         process.stop()
         process.start()
@@ -75,16 +79,16 @@ def _stopped(name: str) -> Callable[[FaultTests], None]:
     return stop
 
 
-def _broker_restarted(test: FaultTests) -> None:
+def _broker_restarted(test: FaultTestCase) -> None:
     test.server.restart()
 
 
-def _broker_killed(test: FaultTests) -> None:
+def _broker_killed(test: FaultTestCase) -> None:
     test.server.kill()
     test.server.start()
 
 
-def _power_cut(test: FaultTests) -> None:
+def _power_cut(test: FaultTestCase) -> None:
     test.server.kill()
     for process in test.chain.processes:
         process.kill()
@@ -92,33 +96,42 @@ def _power_cut(test: FaultTests) -> None:
     test.chain.start()
 
 
-def _connections_cut(test: FaultTests) -> None:
+def _connections_cut(test: FaultTestCase) -> None:
     test.server.evaluate(
         '[rabbit_networking:close_connection(C, <<"fault">>) '
         "|| C <- rabbit_networking:connections()]"
     )
 
 
-def _link_frozen(test: FaultTests) -> None:
+def _link_frozen(test: FaultTestCase) -> None:
     test.link.freeze()
     time.sleep(3 * HEARTBEAT)
     test.link.thaw()
 
 
-def _channels_closed(test: FaultTests) -> None:
+def _channels_closed(test: FaultTestCase) -> None:
     # An ack for a delivery that never was: RabbitMQ closes the channel for it.
     test.server.evaluate(
         "[rabbit_channel:do(C, {'basic.ack', 999999999, false}) || C <- rabbit_channel:list()]"
     )
 
 
-def _memory_alarm(test: FaultTests) -> None:
+def _memory_alarm(test: FaultTestCase) -> None:
     test.server.node_memory_alarm(True)
     time.sleep(3)
     test.server.node_memory_alarm(False)
 
 
-def _queue_deleted(test: FaultTests) -> None:
+def _store_away(test: FaultTestCase) -> None:
+    # Another process's transaction that does not end: as good as a disk that does not answer.
+    database = sqlite3.connect(test.directory / "messages.db", isolation_level=None, timeout=10)
+    database.execute("BEGIN IMMEDIATE")
+    time.sleep(5)
+    database.execute("ROLLBACK")
+    database.close()
+
+
+def _queue_deleted(test: FaultTestCase) -> None:
     test.server.rabbitmqctl("delete_queue", "--vhost", "/develop", "--if-empty", "app.inbound")
 
 
@@ -180,10 +193,13 @@ FAULTS = {
 }
 
 
-class FaultTests(TestCase):
-    """One chain of processes goes through all faults, one after another."""
+class FaultTestCase(TestCase):
+    """One chain of processes goes through faults, one after another."""
 
     timeout = 240
+
+    #: Further options of the application.
+    application: ClassVar[dict[str, Any]] = {}
 
     directory: ClassVar[Path]
     server: ClassVar[RabbitMQServer]
@@ -198,7 +214,7 @@ class FaultTests(TestCase):
         cls.server = RabbitMQServer(cls.directory / "rabbitmq")
         cls.server.start()
         cls.link = FreezingLink(cls.server.port)
-        cls.chain = Chain(cls.server, cls.directory, cls.link.port)
+        cls.chain = Chain(cls.server, cls.directory, cls.link.port, cls.application)
         cls.chain.start()
 
     @classmethod
@@ -207,8 +223,6 @@ class FaultTests(TestCase):
         cls.link.close()
         cls.server.stop()
         rmtree(cls.directory)
-        if os.environ.get("VUMI_UPDATE_DOCS") and len(cls.rows) == len(FAULTS) + 1:
-            write_table(cls.rows)
 
     async def phones(self) -> Phones:
         """The network, connected, and the whole chain answering."""
@@ -259,6 +273,53 @@ class FaultTests(TestCase):
                 str(book.reordered),
             )
         )
+
+
+class StoreFaultTests(FaultTestCase):
+    """The application stores all messages, and its store goes away."""
+
+    application: ClassVar[dict[str, Any]] = {
+        "middleware": [{"store": "vumi.middleware.StoringMiddleware"}],
+        # In the folder that the processes are started in. Patient for less than the outage.
+        "store": {"message_store": {"url": "sqlite:///messages.db", "patience": 0.5}},
+        "handler_timeout": 30,
+    }
+
+    def test_store_away(self) -> Deferred[None]:
+        """Nothing becomes a dead letter; what was answered is stored."""
+        return Deferred.fromCoroutine(self._store_away())
+
+    async def _store_away(self) -> None:
+        fault = Fault("message store away for 5 s", _store_away, ("application", "is put off"))
+        await self.go_through(fault)
+        stored = await self.stored()
+        self.assertEqual(stored[Kind.INBOUND], stored[Kind.OUTBOUND])
+        # One more was sent to see the chain answer.
+        self.assertEqual(len(stored[Kind.OUTBOUND]), MESSAGES + 1)
+        self.assertEqual(len(set(stored[Kind.OUTBOUND])), MESSAGES + 1)
+        self.assertNotIn("becomes a dead letter", self.log_of("application"))
+
+    async def stored(self) -> dict[Kind, list[str]]:
+        """Users and numbers in the store, sorted."""
+        archive = open_archive(f"sqlite:///{self.directory}/messages.db", reactor)
+        await archive.open()
+        found: dict[Kind, list[str]] = {Kind.INBOUND: [], Kind.OUTBOUND: []}
+        async for page in found_pages(archive, Query()):
+            for each in page:
+                user = each.message["from_addr" if each.kind is Kind.INBOUND else "to_addr"]
+                found[each.kind].append(f"{user} {each.message['content']}")
+        await archive.close()
+        return {kind: sorted(lines) for kind, lines in found.items()}
+
+
+class FaultTests(FaultTestCase):
+    """What may go wrong with the broker and the workers."""
+
+    @classmethod
+    def tearDownClass(cls) -> None:
+        super().tearDownClass()
+        if os.environ.get("VUMI_UPDATE_DOCS") and len(cls.rows) == len(FAULTS) + 2:
+            write_table(cls.rows)
 
     async def test_poison(self) -> None:
         """What can't be handled becomes a dead letter with its reason; the rest goes on."""

@@ -1,0 +1,229 @@
+"""The options that say where messages are stored: what ``message_store`` may have.
+
+Knows what is asked for, and how the old Vumi asked for it (``riak_manager``, ``redis_manager``,
+``store_prefix``). Opens nothing by itself.
+
+Floors: components may be asked for by workers and middleware; this module knows neither.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, urlencode
+
+from twisted.logger import Logger
+
+from vumi.components.message_store.opening import SCHEMES, open_archive
+from vumi.config import (
+    Config,
+    ConfigDict,
+    ConfigFloat,
+    ConfigInt,
+    ConfigRiak,
+    ConfigText,
+    unknown_keys,
+)
+from vumi.config.tree import copy_tree
+from vumi.errors import ConfigError
+from vumi.persist.config import ConfigRedis
+
+if TYPE_CHECKING:
+    from vumi.config import IConfigData
+
+__all__ = [
+    "ConfigMessageStore",
+    "MessageStoreConfig",
+    "MessageStoreOptions",
+    "riak_url",
+]
+
+_log = Logger()
+
+#: What the keys of the figures have after Redis' own prefix, if nobody says.
+STORE_PREFIX = "message_store"
+
+RIAK_HTTP_PORT = 8098
+MAX_PATIENCE = 3600
+
+
+class MessageStoreConfig(Config):
+    """The options of a message store."""
+
+    url = ConfigText(
+        "Where messages are kept: ``sqlite:///path/to/file``, "
+        "``postgresql://user:password@host/database``, or "
+        "``riak://host,host2/?bucket_prefix=...``. ``sqlite://`` alone is in memory and gone at "
+        "the end.",
+        required=True,
+        static=True,
+        secret=True,
+    )
+    keep_for = ConfigInt(
+        "How long messages and events are kept, in seconds; older ones are erased, a few at a "
+        "time, by one of the workers that have this option. Without it all are kept for ever.",
+        static=True,
+    )
+    patience = ConfigFloat(
+        "How long something is tried again while the archive is away, in seconds, before it is "
+        "given up: 15 if nobody says. It should be less than a worker's ``handler_timeout``.",
+        static=True,
+    )
+    redis_manager = ConfigRedis(
+        "Where figures of batches are kept (see ``vumi.persist.config.RedisConfig``). Without it "
+        "they are counted in the archive whenever somebody asks.",
+        static=True,
+    )
+    store_prefix = ConfigText(
+        "What the keys of the figures begin with, after the key_prefix of redis_manager.",
+        default=STORE_PREFIX,
+        static=True,
+    )
+
+    def __init__(
+        self, config_data: Mapping[str, Any] | IConfigData, *, path: str = "message_store"
+    ) -> None:
+        copied = dict(config_data) if isinstance(config_data, Mapping) else config_data
+        super().__init__(copied, static=True, path=path)
+
+    def post_validate(self) -> None:
+        super().post_validate()
+        if self.keep_for is not None and self.keep_for < 1:
+            self.raise_config_error("Field 'keep_for' must be at least 1.")
+        if self.patience is not None and not 0 <= self.patience <= MAX_PATIENCE:
+            self.raise_config_error(f"Field 'patience' must be from 0 to {MAX_PATIENCE}.")
+        scheme = self.url.partition("://")[0].partition("+")[0].lower()
+        if "://" not in self.url or scheme not in SCHEMES:
+            self.raise_config_error(
+                "Field 'url' is not the URL of a message archive: use sqlite:///path, "
+                "postgresql://user:password@host/database or riak://host/?bucket_prefix=..."
+            )
+
+    def archive(self, reactor: Any = None) -> Any:
+        """The archive, to be opened.
+
+        :param reactor: Twisted's; taken from where it is if nobody says.
+        :raises ConfigError: The URL can't be used, or a library is not installed.
+        """
+        if reactor is None:
+            # The first import of the reactor chooses it, so not at import time.
+            from twisted.internet import reactor
+        options = {} if self.patience is None else {"patience": self.patience}
+        return open_archive(self.url, reactor, **options)
+
+    async def redis(self) -> Any:
+        """A manager with the prefix of the figures, of a connection of its own."""
+        from vumi.persist.txredis_manager import TxRedisManager
+
+        manager = await TxRedisManager.from_config(self.redis_manager)
+        # The sub-manager keeps the connection; closing the last one closes it.
+        return manager.sub_manager(self.store_prefix) if self.store_prefix else manager
+
+
+class ConfigMessageStore(ConfigDict):
+    """An option that holds a message store's options, checked with all others.
+
+    A text is taken for the store's URL.
+    """
+
+    field_type = "message store"
+
+    def clean(self, value: Any) -> dict[str, Any]:
+        """A deep copy.
+
+        :raises ConfigError: With a problem for each option that is wrong.
+        """
+        cleaned = super().clean({"url": value} if isinstance(value, str) else value)
+        MessageStoreConfig(cleaned, path=self.name)
+        return cleaned
+
+
+class MessageStoreOptions(Config):
+    """The options of whatever opens a message store. To be inherited from, beside others."""
+
+    message_store = ConfigMessageStore(
+        "Where messages are kept: a mapping with ``url``, and optionally ``keep_for`` (seconds), "
+        "``redis_manager`` and ``store_prefix``; or only the URL. See "
+        "``vumi.components.message_store.config.MessageStoreConfig``.",
+        static=True,
+        secret=True,
+    )
+    riak_manager = ConfigRiak(
+        "The old way to say that messages are kept in Riak: ``bucket_prefix``, ``host``, "
+        "``port``. Not both this and message_store.",
+        static=True,
+        secret=True,
+    )
+    redis_manager = ConfigRedis(
+        "The old place for where figures of batches are kept, used if message_store does not say.",
+        static=True,
+    )
+    store_prefix = ConfigText(
+        "The old place for what the keys of the figures begin with, after redis_manager's "
+        "key_prefix.",
+        default=STORE_PREFIX,
+        static=True,
+    )
+
+    def post_validate(self) -> None:
+        super().post_validate()
+        if self.message_store is None and self.riak_manager is None:
+            self.raise_config_error(
+                "It is not said where messages are kept: give message_store, such as "
+                "{url: 'sqlite:///messages.db'}."
+            )
+        if self.message_store is not None and self.riak_manager is not None:
+            self.raise_config_error("Only one of message_store and riak_manager may be given.")
+        if self.riak_manager is not None:
+            riak_url(self.riak_manager)
+
+    def store_options(self) -> dict[str, Any]:
+        """What :meth:`vumi.components.message_store.MessageStore.from_config` is to be given."""
+        options: dict[str, Any] = self.message_store or {}
+        redis_manager = self.redis_manager
+        if not options:
+            options["url"] = riak_url(self.riak_manager)
+            # The old Vumi's default: Redis on this machine.
+            redis_manager = redis_manager or {}
+        if redis_manager is not None:
+            options.setdefault("redis_manager", redis_manager)
+        options.setdefault("store_prefix", self.store_prefix)
+        for unknown in unknown_keys(MessageStoreConfig, options):
+            _log.warn(
+                "message_store: {sentence}", event="unknown-option", sentence=unknown.sentence()
+            )
+        return options
+
+
+def riak_url(riak_manager: Mapping[str, Any]) -> str:
+    """The URL of what an old ``riak_manager`` option says.
+
+    :raises ConfigError: It asks for what is not there any more.
+    """
+    options: dict[str, Any] = copy_tree(dict(riak_manager))
+    if isinstance(options.get("url"), str):
+        # Not of the old Vumi: how tests say that there is no Riak to be used.
+        url: str = options["url"]
+        return url
+    problems = []
+    prefix = options.pop("bucket_prefix", None)
+    if not isinstance(prefix, str) or not prefix:
+        problems.append("riak_manager: Field 'bucket_prefix' must be a text.")
+    host, port = options.pop("host", "127.0.0.1"), options.pop("port", RIAK_HTTP_PORT)
+    if not isinstance(host, str) or not host:
+        problems.append("riak_manager: Field 'host' must be a text.")
+    if options.get("transport_type", "http") != "http":
+        # The port is that of the other protocol.
+        port = RIAK_HTTP_PORT
+        _log.warn(
+            "riak_manager: transport_type {type} is not there any more; HTTP is used, with the "
+            "port {port}.",
+            event="riak-transport-type",
+            type=options["transport_type"],
+            port=port,
+        )
+    if problems:
+        raise ConfigError(problems=problems)
+    query = urlencode({"bucket_prefix": prefix}, quote_via=quote)
+    at = f"[{host}]" if ":" in host else host
+    return f"riak://{at}:{port}/?{query}"
