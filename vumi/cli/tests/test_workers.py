@@ -15,7 +15,6 @@ from vumi.cli.command import vumi
 from vumi.cli.tests import samples
 from vumi.cli.workers import PACKAGES, find_workers
 from vumi.service import Worker
-from vumi.transports import FailureWorker, Transport
 from vumi.worker import BaseWorker
 
 if TYPE_CHECKING:
@@ -122,5 +121,5 @@ def test_what_comes_with_vumi_is_listed_by_kind_and_can_be_loaded() -> None:
             if kind == "application":
                 assert issubclass(worker_class, ApplicationWorker)
             if kind == "transport":
-                # A transport, or what works beside one.
-                assert issubclass(worker_class, Transport | FailureWorker)
+                # Not only transports: a simulated network is one's other side.
+                assert worker_class.__module__.startswith("vumi.transports.")

@@ -24,7 +24,8 @@ SCHEMES = {
     "sqlite": (f"{_ROOM}.sql", "SqlArchive", "sql"),
     "postgresql": (f"{_ROOM}.sql", "SqlArchive", "postgres"),
     "postgres": (f"{_ROOM}.sql", "SqlArchive", "postgres"),
-    "riak": (f"{_ROOM}.riak", "RiakArchive", "riak"),
+    "riak": (f"{_ROOM}.riak", "RiakArchive", "http"),
+    "riaks": (f"{_ROOM}.riak", "RiakArchive", "http"),
 }
 
 

@@ -109,8 +109,10 @@ def _spoiled_requests(draw: st.DrawFn, known: Sequence[Request], path: str) -> R
         # Of an XML-RPC call only what is in its parameters.
         least = 2 if body.kind == "xmlrpc" else 0
         paths = [path for path in _paths(body.value) if len(path) >= least]
+        # A call without parameters has nothing that could be changed.
         changes = st.lists(
-            st.tuples(st.sampled_from(paths or [()]), st.sampled_from(ODD_DATA)), max_size=2
+            st.tuples(st.sampled_from(paths or [()]), st.sampled_from(ODD_DATA)),
+            max_size=2 if paths else 0,
         )
         value = body.value
         for where, odd in draw(changes):

@@ -1,0 +1,266 @@
+"""Search in the Riak archive: what its indexes find, looked at one by one.
+
+Knows which listing answers which question, and how several are read as one. There is no index of
+words; and the last event of a message is looked up for each message.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, cast
+
+from vumi.components.message_store.continuations import continuation, position
+from vumi.components.message_store.interface import Kind, Order, Page, StoredMessage
+from vumi.components.message_store.riak_layout import tag_key, user_address
+from vumi.components.message_store.riak_listings import Listing, Listings
+from vumi.components.message_store.riak_objects import BATCH_BUCKET, RiakObjects, in_parallel
+from vumi.components.message_store.riak_terms import Hit, Index, exact_term
+from vumi.errors import StoreError
+from vumi.payload import format_vumi_date
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from vumi.components.message_store.interface import Query
+    from vumi.components.message_store.riak_upgrade import OwnIndexes
+
+__all__ = ["RiakSearch", "Source", "merged"]
+
+#: What ``Query.status`` may be, and the status of the last event that it means.
+_STATUSES = {
+    "ack": "ack",
+    "nack": "nack",
+    "delivered": "delivery_report.delivered",
+    "failed": "delivery_report.failed",
+    "pending": "delivery_report.pending",
+    "none": None,
+}
+#: How many messages are looked at together.
+_MOST_AT_ONCE = 200
+
+#: A time, an id and a kind's value: where a message is among others.
+SearchPlace = tuple[str, str, str]
+
+
+class Source:
+    """One listing, read bit by bit.
+
+    :param after: The place after which it begins; the listings of other kinds have places too.
+    :param term: Only entries with this one, if it is given.
+    """
+
+    def __init__(
+        self,
+        listings: Listings,
+        listing: Listing,
+        order: Order,
+        *,
+        after: SearchPlace | None = None,
+        term: str | None = None,
+        at_once: int = _MOST_AT_ONCE,
+        **times: Any,
+    ) -> None:
+        self._listings = listings
+        self._listing = listing
+        self._order = order
+        self._term = term
+        self._at_once = at_once
+        self._times = times
+        self._after = None if after is None else after[:2]
+        # Entries of the same time and id, but of another kind, are one before the other too.
+        self._or_equal = after is not None and self._is_later(listing.kind.value, after[2])
+        self._hits: list[Hit] = []
+        self._ended = False
+
+    def _is_later(self, one: str, other: str) -> bool:
+        return one > other if self._order is Order.OLDEST_FIRST else one < other
+
+    @property
+    def kind(self) -> Kind:
+        """What it is of."""
+        return self._listing.kind
+
+    async def first(self) -> Hit | None:
+        """The next entry, which stays the next one."""
+        while not self._hits and not self._ended:
+            hits = await self._listings.page(
+                self._listing,
+                self._at_once,
+                self._order,
+                after=self._after,
+                or_equal=self._or_equal,
+                **self._times,
+            )
+            self._ended = len(hits) < self._at_once
+            if hits:
+                self._after, self._or_equal = hits[-1][:2], False
+            wanted = (hit for hit in hits if self._term is None or hit.term == self._term)
+            # The next one is the last of the list.
+            self._hits = list(wanted)[::-1]
+        return self._hits[-1] if self._hits else None
+
+    def drop(self) -> None:
+        """Go on to the entry after the next one."""
+        self._hits.pop()
+
+
+async def merged(sources: Sequence[Source], order: Order, number: int) -> list[tuple[Kind, Hit]]:
+    """The next entries of several sources, each once, in order."""
+    found: list[tuple[Kind, Hit]] = []
+    last: SearchPlace | None = None
+    choose = min if order is Order.OLDEST_FIRST else max
+    while len(found) < number:
+        heads = [
+            ((hit.timestamp, hit.key, source.kind.value), source, hit)
+            for source in sources
+            if (hit := await source.first()) is not None
+        ]
+        if not heads:
+            break
+        place, source, hit = choose(heads, key=lambda head: head[0])
+        source.drop()
+        if place != last:
+            found.append((source.kind, hit))
+        last = place
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class _Scope:
+    """Which batches are searched.
+
+    :param read: Those whose listings are read; ``None``: it is about all.
+    :param needed: A message must be in one of each of these.
+    """
+
+    read: frozenset[str] | None
+    needed: tuple[frozenset[str], ...]
+
+
+class RiakSearch:
+    """Answers queries.
+
+    :param own: Says whether all objects are in the indexes of our own.
+    """
+
+    def __init__(self, objects: RiakObjects, listings: Listings, own: OwnIndexes) -> None:
+        self._objects = objects
+        self._listings = listings
+        self._own = own
+
+    async def search(self, query: Query, order: Order, limit: int, given: str | None) -> Page:
+        """A page of messages that a query finds."""
+        _check(query)
+        question = _question(query, order)
+        after = None if given is None else position(question, given, str, str, str)
+        if not query.kinds or (query.status is not None and Kind.OUTBOUND not in query.kinds):
+            return Page(())
+        scope = await self._scope(query)
+        sources = await self._sources(query, order, scope, cast("SearchPlace | None", after))
+        found: list[StoredMessage] = []
+        while len(found) <= limit:
+            number = min(limit + 1 - len(found), _MOST_AT_ONCE)
+            candidates = await merged(sources, order, number)
+            if not candidates:
+                break
+            looked_at = await in_parallel(
+                lambda candidate: self._checked(*candidate, query, scope), candidates
+            )
+            found += [stored for stored in looked_at if stored is not None]
+        if len(found) <= limit:
+            return Page(tuple(found))
+        last = found[limit - 1]
+        timestamp = format_vumi_date(last.message.payload["timestamp"])
+        where = (timestamp, last.message_id, last.kind.value)
+        return Page(tuple(found[:limit]), continuation(question, where))
+
+    async def _scope(self, query: Query) -> _Scope:
+        named = None if query.batch_id is None else frozenset([query.batch_id])
+        if query.tag is None:
+            return _Scope(named, () if named is None else (named,))
+        found = await in_parallel(self._objects.find_batch, await self._tagged(query.tag))
+        tagged = frozenset(
+            batch.batch_id for batch in found if batch is not None and query.tag in batch.tags
+        )
+        # One batch is read faster than many.
+        return _Scope(tagged, (tagged,)) if named is None else _Scope(named, (named, tagged))
+
+    async def _tagged(self, tag: tuple[str, str]) -> list[str]:
+        """Batches that may have a tag."""
+        index, term = Index.TAGS, exact_term(tag_key(tag))
+        if not await self._own.are_complete():
+            # The old Vumi has no such index; but batches are few.
+            index, term = Index.BUCKET, "_"
+        return [key async for key in self._listings.keys(BATCH_BUCKET, index, term)]
+
+    async def _sources(
+        self,
+        query: Query,
+        order: Order,
+        scope: _Scope,
+        after: SearchPlace | None,
+    ) -> list[Source]:
+        kinds = query.kinds if query.status is None else frozenset([Kind.OUTBOUND])
+        if scope.read is not None:
+            read = sorted(scope.read)
+            wanted = [Listing.of_batch(kind, batch) for kind in kinds for batch in read]
+        elif query.address is not None:
+            await self._own.require("Searching an address in all batches")
+            wanted = [Listing.of_address(kind, query.address) for kind in kinds]
+        else:
+            await self._own.require("Searching in all batches")
+            wanted = [Listing.of_all(kind) for kind in kinds]
+        term = None if scope.read is None else query.address
+        return [
+            Source(
+                self._listings,
+                listing,
+                order,
+                after=after,
+                term=term,
+                start=query.start,
+                end=query.end,
+            )
+            for listing in wanted
+        ]
+
+    async def _checked(
+        self, kind: Kind, hit: Hit, query: Query, scope: _Scope
+    ) -> StoredMessage | None:
+        """The message of an entry, if it is still what the index says, and what is wanted."""
+        stored = await self._objects.find(kind, hit.key)
+        if not isinstance(stored, StoredMessage):
+            return None
+        message = stored.message
+        if format_vumi_date(message.payload["timestamp"]) != hit.timestamp:
+            # Its time has changed since: it is found where it is now.
+            return None
+        if query.address is not None and user_address(kind, message) != query.address:
+            return None
+        if not all(batches.intersection(stored.batch_ids) for batches in scope.needed):
+            return None
+        if query.status is not None:
+            events = self._listings.everything(Listing.of_message(stored.message_id))
+            last = max([hit async for hit in events], default=None)
+            if (None if last is None else last.term) != _STATUSES[query.status]:
+                return None
+        return stored
+
+
+def _check(query: Query) -> None:
+    if query.text is not None:
+        raise StoreError(
+            "Riak has no index of words, so text can't be searched for: use a SQL archive."
+        )
+    if Kind.EVENT in query.kinds:
+        raise StoreError("Events can't be searched for: only messages.")
+    if query.status is not None and query.status not in _STATUSES:
+        raise StoreError(
+            f"There is no status {query.status!r}: use one of {', '.join(_STATUSES)}."
+        )
+
+
+def _question(query: Query, order: Order) -> tuple[Any, ...]:
+    times = [None if time is None else format_vumi_date(time) for time in (query.start, query.end)]
+    kinds = sorted(kind.value for kind in query.kinds)
+    return ("search", kinds, query.address, query.batch_id, query.tag, times, query.status, order)
