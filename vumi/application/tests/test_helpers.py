@@ -94,7 +94,10 @@ class ApplicationHelperTests(VumiTestCase):
     def test_riak_has_to_be_asked_for(self) -> Any:
         helper = self.add_helper(ApplicationHelper(GreetApp, use_riak=True))
         app = yield helper.get_application({})
-        self.assertEqual(app.config["riak_manager"], {"bucket_prefix": "vumitest"})
+        # With where it really is kept: in memory.
+        self.assertEqual(
+            app.config["riak_manager"], {"bucket_prefix": "vumitest", "url": "sqlite://"}
+        )
 
 
 class MessagesLeadingToMessagesTests(VumiTestCase):

@@ -15,6 +15,7 @@ from vumi.cli.command import vumi
 from vumi.cli.tests import samples
 from vumi.cli.workers import PACKAGES, find_workers
 from vumi.service import Worker
+from vumi.transports import Transport
 from vumi.worker import BaseWorker
 
 if TYPE_CHECKING:
