@@ -123,6 +123,7 @@ def make_sender(worker: ApplicationWorker) -> HttpSender:
         worker.clock,
         connections=worker.worker_concurrency,
         response_limit=worker.get_static_config().response_limit,
+        scrub=worker.scrub,
     )
 
 

@@ -118,6 +118,14 @@ class RequestFailed(HttpError):
         #: How often it was tried.
         self.attempts = 1
 
+    def clean(self, scrub: Callable[[str], str]) -> None:
+        """Take secrets out of what it says. What its ``response`` says stays.
+
+        :param scrub: Takes them out of a text.
+        """
+        self.target, self.reason = scrub(self.target), scrub(self.reason)
+        self.args = (self.outcome, self.reason)
+
     def __str__(self) -> str:
         tries = f" ({self.attempts} attempts)" if self.attempts > 1 else ""
         return f"{self.target} {self.reason}{tries}"
@@ -160,6 +168,8 @@ class OutgoingRequest:
     :param headers: Name to value.
     :param timeout: How many seconds one attempt may take, connecting included.
     :param about: What it is about, for the log: ``"message 1a2b"``.
+    :param says_later: Tells of a response with an error status whether it means "later" although
+        its status doesn't say so; ``None``: none does.
     """
 
     method: str
@@ -168,6 +178,9 @@ class OutgoingRequest:
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     timeout: float = DEFAULT_TIMEOUT
     about: str = ""
+    says_later: Callable[[HttpResponse], bool] | None = field(
+        default=None, repr=False, compare=False
+    )
 
     @property
     def target(self) -> str:
@@ -191,6 +204,8 @@ class HttpSender:
     :param clock: What time limits and waiting run on; the reactor if left out.
     :param connections: How many connections to one server to keep.
     :param response_limit: How many bytes the body of a response may have.
+    :param scrub: Takes secrets out of a text: what is logged and what errors say goes through it.
+        Without one only what looks like a credential is taken out.
     """
 
     log = Logger()
@@ -201,12 +216,14 @@ class HttpSender:
         clock: IReactorTime | None = None,
         connections: int = 2,
         response_limit: int = DEFAULT_RESPONSE_LIMIT,
+        scrub: Callable[[str], str] = str,
     ) -> None:
         #: Makes the agent, called with the reactor and ``pool``; ``None``: Twisted's Agent.
         self.agent_factory: Callable[..., IAgent] | None = None
         self._reactor = reactor
         self._clock: IReactorTime = reactor if clock is None else clock
         self._response_limit = response_limit
+        self._scrub = scrub
         self._pool = HTTPConnectionPool(reactor)
         self._pool.maxPersistentPerHost = connections
         self._agent: IAgent | None = None
@@ -270,6 +287,7 @@ class HttpSender:
                 return response if read is None else _read(response, read, request)
             except RequestFailed as error:
                 error.attempts = retry + 1
+                error.clean(self._scrub)
                 if error.outcome not in retries.outcomes or retry >= retries.count:
                     raise
                 wait = retries.wait_before(retry, error.retry_after)
@@ -277,7 +295,7 @@ class HttpSender:
                     "{about}: {target} {reason}; attempt {attempt} of {attempts}, the next one in "
                     "{wait:.1f} s",
                     event="http-retry",
-                    about=request.about,
+                    about=self._scrub(request.about),
                     target=error.target,
                     reason=error.reason,
                     outcome=error.outcome.value,
@@ -305,7 +323,7 @@ class HttpSender:
         except _OF_THE_NETWORK as error:
             outcome, reason = _told(error, request)
             raise RequestFailed(outcome, reason, request.target) from error
-        refusal = _refusal(response)
+        refusal = _refusal(response, request)
         if refusal is not None:
             refusal.target = request.target
             refusal.response = response
@@ -407,7 +425,7 @@ def _is_of_tls(error: BaseException) -> bool:
     return type(error).__module__.partition(".")[0] in ("OpenSSL", "service_identity")
 
 
-def _refusal(response: HttpResponse) -> RequestFailed | None:
+def _refusal(response: HttpResponse, request: OutgoingRequest) -> RequestFailed | None:
     """What a response's status says; ``None`` if that is yes."""
     status = response.code
     if 200 <= status < 300:
@@ -416,7 +434,8 @@ def _refusal(response: HttpResponse) -> RequestFailed | None:
     if 300 <= status < 400:
         location = str(response.headers.getRawHeaders("Location", [""])[0])
         shown += f" to {mask_text(location)[:MAX_SHOWN]!r}: redirects are not followed"
-    if status >= 500 or status in TRY_LATER:
+    says_later = request.says_later
+    if status >= 500 or status in TRY_LATER or (says_later is not None and says_later(response)):
         return RequestFailed(
             Outcome.UNAVAILABLE, shown, status=status, retry_after=_retry_after(response)
         )

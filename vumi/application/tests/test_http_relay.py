@@ -303,6 +303,18 @@ class RelayTests(VumiTestCase):
         assert sum(f"message {message['message_id']}: POST {URL}" in line for line in lines) == 2
         assert "opensesame" not in "".join(lines) + str(dead.properties)
 
+    async def test_a_password_in_a_query_by_another_name_was_in_the_log(self) -> None:
+        self.status = 503
+        login = {"username": "ann", "password": "open-sesame-1"}
+        await self.start({"url": f"{URL}?c=open-sesame-1", **login})
+        with LogCatcher() as catcher:
+            await self.helper.make_dispatch_inbound("hi")
+        [failure] = self.flushLoggedErrors(RequestFailed)
+        [dead] = self.dead_letters()
+        told = f"{failure.value!r} {failure.value} {catcher.messages()} {dead.properties}"
+        assert "?c=****" in told
+        assert "open-sesame-1" not in told
+
     async def test_no_more_messages_are_with_the_service_than_are_handled_at_a_time(self) -> None:
         self.answer = NOT_DONE_YET
         await self.start({"worker_concurrency": 3, "timeout": 5})

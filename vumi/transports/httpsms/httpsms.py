@@ -126,6 +126,7 @@ class HttpSmsTransport(HttpRpcTransport):
             self.get_clock(),
             connections=config.send_connections,
             response_limit=config.send_response_limit,
+            scrub=self.scrub,
         )
         self._retries = config.retry_rule
         self._bucket = TokenBucket(config.mt_tps, config.mt_burst) if config.mt_tps else None
@@ -224,12 +225,20 @@ class HttpSmsTransport(HttpRpcTransport):
         )
         if sent_message_id is None:
             return
-        if self.remote_ids is not None:
-            try:
-                await self.remote_ids.remember(sent_message_id, message_id)
-            except StoreError as error:
-                self.log.warning("Delivery reports about", message_id, "will be lost:", error)
+        await self.remember(sent_message_id, message_id)
         await self.publish_ack(message_id, sent_message_id)
+
+    async def remember(self, sent_message_id: str, message_id: str) -> None:
+        """Note what the network calls a message, if :attr:`remote_ids` is set.
+
+        Called for what :meth:`send` gives. If that fails it is logged: the message was sent.
+        """
+        if self.remote_ids is None:
+            return
+        try:
+            await self.remote_ids.remember(sent_message_id, message_id)
+        except StoreError as error:
+            self.log.warning("Delivery reports about", message_id, "will be lost:", error)
 
     async def _turn(self, bucket: TokenBucket) -> None:
         """Wait until a message may go out."""

@@ -230,6 +230,28 @@ class RetryTests(VumiTestCase):
             "2 of 3, the next one in 0.0 s",
         ]
 
+    async def test_a_secret_that_does_not_look_like_one_was_in_the_log_and_in_the_error(
+        self,
+    ) -> None:
+        for answers, words in (
+            ([response(status="503 x")], "answered 503"),
+            ([response(status="503 x"), response(status="302 x", Location=f"/{SECRET}")], "302"),
+            ([b"junk\r\n\r\n"], "is no HTTP"),
+        ):
+            self.server.answers = list(answers)
+            self.server.requests.clear()
+            sender = HttpSender(reactor, scrub=lambda text: text.replace(SECRET, "****"))
+            url = f"{self.server.url}/{SECRET}/send?pin={SECRET}"
+            request = OutgoingRequest("GET", url, about=f"message {SECRET}")
+            with LogCatcher() as catcher, self.assertRaises(RequestFailed) as caught:
+                await sender.send(request, AT_ONCE)
+            await sender.close()
+            error = caught.exception
+            assert "/****/send?pin=****" in error.target
+            assert words in str(error)
+            assert any("attempt 1 of 3" in line for line in catcher.messages())
+            assert SECRET not in f"{error!r} {error} {error.args} {catcher.logs}"
+
     async def test_it_is_tried_no_more_often_than_asked_for(self) -> None:
         self.server.answers = [response(status="503 x")]
         for count in (0, 2):
@@ -364,6 +386,22 @@ class ReadingTests(VumiTestCase):
 
         with self.assertRaises(ZeroDivisionError):
             await self.send([response()], read)
+
+    async def test_a_refusal_that_means_later_is_asked_again(self) -> None:
+        server = RawServer([response(b"busy", status="400 x"), response(b"no", status="400 x")])
+        server.start()
+        sender = HttpSender(reactor)
+        request = OutgoingRequest(
+            "GET", server.url, says_later=lambda answer: answer.delivered_body == b"busy"
+        )
+        with self.assertRaises(RequestFailed) as caught:
+            await sender.send(request, AT_ONCE)
+        await sender.close()
+        await server.stop()
+        error = caught.exception
+        assert (error.outcome, error.attempts) == (Outcome.REJECTED, 2)
+        assert error.response is not None
+        assert error.response.delivered_body == b"no"
 
     async def test_only_the_wanted_ends_are_tried_again(self) -> None:
         retries = Retries(2, 0.0, 0.001, frozenset([Outcome.TIMEOUT]))

@@ -12,6 +12,7 @@ from vumi.config import ConfigText
 from vumi.errors import ConfigError, StoreUnavailable
 from vumi.tests.fake_connection import FakeHttpServer, wait0
 from vumi.tests.helpers import PersistenceHelper
+from vumi.tests.utils import LogCatcher
 from vumi.transports.failures import TemporaryFailure
 from vumi.transports.httprpc import Answer, Fields, Refused
 from vumi.transports.httprpc.tests.clients import Client, HttpTestCase
@@ -154,6 +155,22 @@ class SendingTests(SmsTestCase):
             self.assertEqual(self.failures(), ["temporary"])
             assert SECRET not in str(self.helper.get_dispatched_failures())
             self.assertEqual(len(self.flushLoggedErrors(TemporaryFailure)), 1)
+
+    async def test_a_key_in_a_query_by_another_name_was_in_the_log_of_retries(self) -> None:
+        await self.start(send_retries=1, send_retry_delay=0, api_key="opensesame")
+        self.transport.make_request = lambda message: form_request(
+            "http://pigeons.example/opensesame?c=opensesame", {}
+        )
+        with LogCatcher() as catcher:
+            sending = Deferred.fromCoroutine(self.send((503, b""), (503, b"")))
+            await self.until(self.waits)
+            self.clock.advance(0)
+            await sending
+        lines = catcher.messages()
+        assert any("http://pigeons.example/****?c=**** answered 503" in line for line in lines)
+        assert "opensesame" not in f"{lines} {self.events()}"
+        assert "opensesame" not in str(self.helper.get_dispatched_failures())
+        self.flushLoggedErrors()
 
     async def test_a_network_that_can_not_be_reached_is_a_failure_and_one_nack(self) -> None:
         await self.start(send_retries=0)
