@@ -14,7 +14,7 @@ author = "the vumi authors"
 copyright = author
 version = release = vumi.__version__
 
-extensions = ["vumi_docs", "vumi_transports"]
+extensions = ["vumi_docs", "vumi_sandbox", "vumi_transports"]
 # The table is a part of another page.
 exclude_patterns = [
     "_build",

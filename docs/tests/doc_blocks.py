@@ -55,6 +55,7 @@ FOREIGN_PROGRAMS = {
     "export",
     "git",
     "mkdir",
+    "npm",
     "pip",
     "python",
     "rabbitmqctl",

@@ -1,7 +1,8 @@
 """``vumi new``: a project to start from.
 
 Knows the files of an application's project (``templates/application``, beside this module); those
-of a transport are :mod:`vumi.cli.new_transport`'s.
+of one in JavaScript are :mod:`vumi.cli.new_js_application`'s, and those of a transport
+:mod:`vumi.cli.new_transport`'s.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from pathlib import Path
 import click
 
 import vumi as package
+from vumi.cli.new_js_application import js_application
 from vumi.cli.new_transport import transport
 from vumi.cli.writing import (
     TEMPLATES,
@@ -84,9 +86,11 @@ def project_files(name: str) -> dict[str, str]:
     :param name: The module's name.
     """
     title = title_of(name)
+    class_name = class_name_of(name)
     values = {
         "name": name,
-        "class_name": class_name_of(name),
+        "class_name": class_name,
+        "worker_class": f"{name}.{class_name}",
         "title": title,
         "underline": "=" * len(title),
         "version": package.__version__,
@@ -97,4 +101,5 @@ def project_files(name: str) -> dict[str, str]:
     }
 
 
+new.add_command(js_application)
 new.add_command(transport)

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 from vumi.application import ApplicationWorker
 from vumi.checking import check_worker, load_worker_class
 from vumi.errors import ConfigError
+from vumi.loading import load_class_by_string
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
 __all__ = ["check_application", "handset_config"]
 
@@ -37,7 +38,8 @@ def handset_config(
 ) -> dict[str, Any]:
     """An application's configuration for the handset.
 
-    The key-value store is the one in this process, unless `set_options` say otherwise.
+    The key-value store is the one in this process, also that of a sandbox's resources, unless
+    `set_options` say otherwise.
 
     :param file_config: What a file says: the application's own options or, as for ``vumi run``,
         several workers with their sections, one of which is of this class.
@@ -54,13 +56,34 @@ def handset_config(
     fields = worker_class.CONFIG_CLASS._fields
     if fields["worker_name"].required:
         config.setdefault("worker_name", DEFAULT_NAME)
-    store = config.get("redis_manager")
-    if "redis_manager" in fields:
-        prefix = store.get("key_prefix") if isinstance(store, dict) else None
-        config["redis_manager"] = {"url": "memory:", **({"key_prefix": prefix} if prefix else {})}
+    config = _in_process(config, fields)
+    if isinstance(config.get("sandbox"), dict):
+        config["sandbox"] = {
+            name: _resource_in_process(section) for name, section in config["sandbox"].items()
+        }
     config.setdefault("transport_name", DEFAULT_NAME)
     config.setdefault("drain_timeout", DRAIN_TIMEOUT)
     return {**config, **set_options}
+
+
+def _in_process(config: dict[str, Any], fields: Collection[str]) -> dict[str, Any]:
+    """The same options, with a store in this process if there is one among them."""
+    if "redis_manager" not in fields:
+        return config
+    store = config.get("redis_manager")
+    prefix = store.get("key_prefix") if isinstance(store, dict) else None
+    in_process = {"url": "memory:", **({"key_prefix": prefix} if prefix else {})}
+    return {**config, "redis_manager": in_process}
+
+
+def _resource_in_process(section: Any) -> Any:
+    """The same for one of the resources of a sandbox."""
+    try:
+        fields = load_class_by_string(section["cls"]).CONFIG_CLASS._fields
+    except (AttributeError, ImportError, LookupError, TypeError, ValueError):
+        # It has no declared options; or it is wrong, which others tell.
+        return section
+    return _in_process(section, fields)
 
 
 def _section(worker_class: type[Any], config: Mapping[str, Any]) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from vumi.application import ApplicationConfig, ApplicationWorker
+from vumi.application.sandbox import JsSandbox
 from vumi.config import ConfigText
 from vumi.demos.clinic import ClinicRegistration
 from vumi.demos.words import EchoWorker
@@ -29,6 +30,8 @@ class Named(ApplicationWorker):
 
 
 CLINIC, ECHO = "vumi.demos.clinic.ClinicRegistration", "vumi.demos.words.EchoWorker"
+KV = "vumi.application.sandbox.RedisResource"
+LOG = "vumi.application.sandbox.LoggingResource"
 STORE = {"redis_manager": {"url": "memory:"}}
 ALWAYS = {"transport_name": "handset", "drain_timeout": 1.0}
 
@@ -54,6 +57,15 @@ ALWAYS = {"transport_name": "handset", "drain_timeout": 1.0}
          {"transport_name": "t", "x": 2, "drain_timeout": 1.0, "worker_name": "a"}),
         (EchoWorker, {"workers": {"a": ECHO, "b": "no.such.Class"}}, {},
          {**ALWAYS, "worker_name": "a"}),
+        (JsSandbox,
+         {"sandbox": {"kv": {"cls": KV, "redis_manager": {"host": "far", "key_prefix": "p"}},
+                      "other": {"cls": KV}, "log": {"cls": LOG, "burst": 5}, "bad": {"cls": 5},
+                      "worse": None}},
+         {},
+         {**ALWAYS,
+          "sandbox": {"kv": {"cls": KV, "redis_manager": {"url": "memory:", "key_prefix": "p"}},
+                      "other": {"cls": KV, **STORE}, "log": {"cls": LOG, "burst": 5},
+                      "bad": {"cls": 5}, "worse": None}}),
         (Named, {}, {}, {**ALWAYS, "worker_name": "handset"}),
         (Named, {"worker_name": "n"}, {}, {**ALWAYS, "worker_name": "n"}),
     ],

@@ -10,15 +10,17 @@ HERE = "vumi.application.sandbox"
 
 NAMES = {
     HERE: [
+        "HttpClientContextFactory", "HttpClientPolicyForHTTPS", "HttpClientResource",
         "JsFileSandbox", "JsSandbox", "JsSandboxConfig", "JsSandboxResource", "LoggingResource",
-        "MultiDeferred", "Sandbox", "SandboxApi", "SandboxCommand", "SandboxConfig",
+        "MultiDeferred", "OutboundResource", "RedisResource", "Sandbox", "SandboxApi",
+        "SandboxCommand", "SandboxConfig",
         "SandboxError", "SandboxProtocol", "SandboxResource", "SandboxResources",
-        "StandaloneJsFileSandbox",
+        "StandaloneJsFileSandbox", "make_context_factory",
     ],
     "vumi.application.sandbox_rlimiter": ["SandboxRlimiter"],
     "vxsandbox": [
-        "JsFileSandbox", "JsSandbox", "LoggingResource", "Sandbox", "SandboxError",
-        "SandboxResource",
+        "HttpClientResource", "JsFileSandbox", "JsSandbox", "LoggingResource", "MetricsResource",
+        "OutboundResource", "RedisResource", "Sandbox", "SandboxError", "SandboxResource",
     ],
     "vxsandbox.worker": [
         "JsFileSandbox", "JsFileSandboxConfig", "JsSandbox", "JsSandboxConfig",
@@ -28,8 +30,18 @@ NAMES = {
     "vxsandbox.rlimiter": ["SandboxRlimiter"],
     "vxsandbox.utils": ["SandboxError"],
     "vxsandbox.resources": [
-        "LoggingResource", "SandboxCommand", "SandboxResource", "SandboxResources",
+        "HttpClientResource", "LoggingResource", "MetricsResource", "OutboundResource",
+        "RedisResource", "SandboxCommand", "SandboxResource", "SandboxResources",
     ],
+    "vxsandbox.resources.config": ["FileConfigResource"],
+    "vxsandbox.resources.http": [
+        "HttpClientContextFactory", "HttpClientPolicyForHTTPS", "HttpClientResource",
+        "make_context_factory",
+    ],
+    "vxsandbox.resources.kv": ["RedisResource"],
+    "vxsandbox.resources.logging": ["LoggingResource"],
+    "vxsandbox.resources.metrics": ["MetricsResource"],
+    "vxsandbox.resources.outbound": ["OutboundResource"],
 }  # fmt: skip
 CASES = [(module, name) for module, names in NAMES.items() for name in names]
 

@@ -188,9 +188,7 @@ class AnswerTests(HttpTestCase):
         endless = response(b"x" * 101, length=False)
         await self.make(endless, data_limit=100)
         reason = await self.reason()
-        self.assertEqual(
-            reason, "Received more than 100 bytes, maximum of 100 bytes allowed."
-        )
+        self.assertEqual(reason, "Received more than 100 bytes, maximum of 100 bytes allowed.")
         await self.server.gone.get()
 
     async def test_what_is_just_not_too_big(self) -> None:

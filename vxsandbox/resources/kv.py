@@ -1,0 +1,9 @@
+"""The resource, where the package of old has it. Only re-exports."""
+
+from vumi.application.sandbox import (
+    RedisResource,
+)
+
+__all__ = [
+    "RedisResource",
+]
