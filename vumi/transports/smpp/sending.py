@@ -104,7 +104,11 @@ class _Sending:
                 message_id=self.message_id,
             )
             self.submission = before
-            self.conclude()
+            # Recorded once more, for the reports that came before the answer: whoever recorded
+            # it first may not have lived to tell them.
+            remote_ids = before.event[1].split(",") if before.event[0] == "ack" else [""]
+            for index, remote_id in enumerate(remote_ids, 1):
+                self.record(remote_id, decided=index == len(remote_ids))
             return
         if before is not None and before.parts == self.parts > 1:
             self.submission = before

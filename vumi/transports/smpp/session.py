@@ -338,9 +338,9 @@ class Session:
         )
 
     def _may_send_messages(self) -> bool:
-        if self.role is Role.ESME:
-            return self.bind_type.sends
-        return self.bind_type.receives
+        # For each message several times, so not by asking bind_type.sends and .receives.
+        refusing = BindType.RX if self.role is Role.ESME else BindType.TX
+        return self.bind_type is not refusing
 
     # What happens outside
 
@@ -488,7 +488,7 @@ class Session:
         if response.ok:
             self.bind_type = _BINDS[request.command_id]
             self._events = self._events_by_command()
-        self._fire(Event.BIND_ACCEPTED if response.ok else Event.BIND_REFUSED, request)
+        self._fire(Event.BIND_ACCEPTED if response.ok else Event.BIND_REFUSED, response)
 
     # Inside
 

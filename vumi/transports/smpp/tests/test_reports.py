@@ -125,6 +125,21 @@ class TestReports(SmppTestCase):
             self.events(), [("ack", ours, "fast"), ("delivery_report", ours, "delivered")]
         )
 
+    async def test_a_report_was_lost_that_came_before_the_answer_and_a_crash(self) -> None:
+        await self.start()
+        message = await self.send()
+        await self.receipt("fast")
+        self.smsc.answer_next(message_id="fast")
+        await self.settle()
+        told = len(self.events())
+        # The broker delivers again what a killed process had recorded, and may not have told.
+        self.helper.dispatch_outbound(message)
+        await self.settle()
+        ours = message["message_id"]
+        self.assertEqual(
+            self.events()[told:], [("ack", ours, "fast"), ("delivery_report", ours, "delivered")]
+        )
+
     async def test_an_early_report_is_kept_for_a_while_only(self) -> None:
         await self.start(early_report_expiry=30)
         await self.send()
