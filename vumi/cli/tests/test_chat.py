@@ -163,6 +163,12 @@ def test_options_that_nobody_knows_are_warned_of(tmp_path: Path) -> None:
 # At a terminal
 
 
+def _take_signals() -> None:
+    """Have signals end the process, though they may be ignored here (nohup, a shell's ``&``)."""
+    for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
+        signal.signal(number, signal.SIG_DFL)
+
+
 class Terminal:
     """A terminal in which the command runs."""
 
@@ -177,6 +183,7 @@ class Terminal:
             stdout=inner,
             stderr=inner,
             start_new_session=True,
+            preexec_fn=_take_signals,
         )
         os.close(inner)
 
