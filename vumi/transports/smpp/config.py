@@ -59,6 +59,8 @@ CONCURRENCY_FACTOR = PREFETCH_FACTOR = 2
 DEFAULT_ACTIONS: Mapping[int, StatusAction] = {
     CommandStatus.ESME_RTHROTTLED: "throttle",
     CommandStatus.ESME_RMSGQFUL: "throttle",
+    # What the SMSC says to a message that crosses its unbind: the next bind can take it.
+    CommandStatus.ESME_RINVBNDSTS: "retry",
 }
 
 
@@ -163,8 +165,8 @@ class SmppTransportConfig(TransportConfig):
         "What is done if the SMSC refuses a message with a status (its name or number). throttle: "
         "nothing is sent for throttle_delay, then the message again. retry: it is sent again "
         "after retry_delay, up to retry_limit times, while others go on. nack: it is given up. "
-        "What is here is added to: throttle for ESME_RTHROTTLED and ESME_RMSGQFUL, nack for all "
-        "others.",
+        "What is here is added to: throttle for ESME_RTHROTTLED and ESME_RMSGQFUL, retry for "
+        "ESME_RINVBNDSTS, which a message gets that crosses an unbind, nack for all others.",
         default={},
         static=True,
     )

@@ -73,6 +73,7 @@ class Setting:
                 "smpp_enquire_link_interval": ENQUIRE_INTERVAL,
                 "smpp_bind_timeout": 2,
                 "submit_sm_resp_timeout": RESPONSE_TIMEOUT,
+                "retry_delay": 0.5,
                 "redis_manager": {"url": self.redis.url()},
                 "submit_short_message_processor_config": {"submit_sm_encoding": "auto"},
             },

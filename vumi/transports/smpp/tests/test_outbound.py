@@ -255,6 +255,17 @@ class TestThrottling(SmppTestCase):
         self.assertEqual(self.events()[-1], ("nack", message["message_id"], "ESME_RSYSERR"))
         self.assertEqual([p.short_message for p in self.smsc.submitted].count(b"first"), 3)
 
+    async def test_a_message_that_crossed_an_unbind_was_nacked(self) -> None:
+        await self.start(retry_delay=5)
+        message = await self.send()
+        self.smsc.answer_next(Status.ESME_RINVBNDSTS)
+        await self.settle()
+        self.assertEqual(self.events(), [])
+        await self.advance(5)
+        self.smsc.answer_next(message_id="id-1")
+        await self.settle()
+        self.assertEqual(self.events(), [("ack", message["message_id"], "id-1")])
+
     async def test_a_vendors_status_may_mean_throttling(self) -> None:
         await self.start(status_actions={"0x400": "throttle"}, throttle_delay=1)
         message = await self.send()
