@@ -17,7 +17,36 @@ from zope.interface import implementer
 if TYPE_CHECKING:
     from twisted.web.server import Request
 
-__all__ = ["BasicAuthGuard"]
+__all__ = ["BasicAuthGuard", "BasicLogin", "quoted_realm"]
+
+
+class BasicLogin:
+    """A user name and a password that requests must have.
+
+    :param username: The user's name, without a colon.
+    :param password: The password.
+    """
+
+    def __init__(self, username: str, password: str) -> None:
+        self._expected = _digest(f"{username}:{password}".encode())
+
+    def is_given_by(self, request: Any) -> bool:
+        """Whether a request has it. That it hasn't takes no less time, however wrong it is."""
+        (header, *_) = request.requestHeaders.getRawHeaders(b"authorization", [b""])
+        scheme, _, given = header.partition(b" ")
+        try:
+            login = b64decode(given.strip(), validate=True)
+        except ValueError:
+            login = b""
+        # Digests have one length: how long it takes tells nothing of the password's.
+        same = hmac.compare_digest(_digest(login), self._expected)
+        return same and bool(scheme.lower() == b"basic")
+
+
+def quoted_realm(realm: str) -> str:
+    """A realm as the header ``WWW-Authenticate`` has it (RFC 9110, section 5.6.4)."""
+    escaped = realm.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
 
 
 @implementer(IResource)
@@ -34,8 +63,7 @@ class BasicAuthGuard:
         self, resource: IResource, username: str, password: str, realm: str = "vumi"
     ) -> None:
         self._resource = resource
-        self._login = (username, password)
-        self._expected = _digest(f"{username}:{password}".encode())
+        self._login = BasicLogin(username, password)
         self._realm = realm
 
     @property
@@ -47,29 +75,18 @@ class BasicAuthGuard:
         self._resource.putChild(path, child)
 
     def getChildWithDefault(self, path: bytes, request: Request) -> Any:
-        """Find a child of the resource behind; it is behind the guard too."""
-        if not self._knows(request):
+        """Find a child of the resource behind, for who has the login."""
+        if not self._login.is_given_by(request):
             return _Refusal(self._realm)
+        # What is below has been asked for with the login already.
         child: IResource = self._resource.getChildWithDefault(path, request)
-        return BasicAuthGuard(child, *self._login, self._realm)
+        return child
 
     def render(self, request: Request) -> Any:
         """Have the request answered, or refused."""
-        if not self._knows(request):
+        if not self._login.is_given_by(request):
             return _Refusal(self._realm).render(request)
         return self._resource.render(request)
-
-    def _knows(self, request: Request) -> bool:
-        (header, *_) = request.requestHeaders.getRawHeaders(b"authorization", [b""])
-        scheme, _, given = header.partition(b" ")
-        if scheme.lower() != b"basic":
-            return False
-        try:
-            login = b64decode(given.strip(), validate=True)
-        except ValueError:
-            return False
-        # Digests have one length: how long it takes tells nothing of the password's.
-        return hmac.compare_digest(_digest(login), self._expected)
 
 
 class _Refusal(Resource):
@@ -77,7 +94,9 @@ class _Refusal(Resource):
 
     def __init__(self, realm: str) -> None:
         super().__init__()
-        self._challenge = f'Basic realm="{realm}", charset="UTF-8"'.encode("ascii", "replace")
+        self._challenge = f'Basic realm={quoted_realm(realm)}, charset="UTF-8"'.encode(
+            "ascii", "replace"
+        )
 
     def render(self, request: Request) -> bytes:
         request.setResponseCode(UNAUTHORIZED)

@@ -77,6 +77,14 @@ class SandboxConfig(ApplicationConfig):
         "What a user is told, and his session closed with, if the program breaks and has not "
         "answered him. Nothing if it is null."
     )
+    metrics_prefix = ConfigText(
+        "What the names of the worker's own figures begin with. Each program that breaks adds 1 "
+        "to the sum ``<metrics_prefix>.<transport_name>.<ending>``, where the ending is crashed, "
+        "timeout, output, unread, killed, not-started, or error-logged for one that ended well "
+        "and logged an error. Null: there are none.",
+        default="vumi.sandbox",
+        static=True,
+    )
     dead_letter_failures = ConfigBool(
         "Whether a message whose program broke becomes a dead letter, to be looked at and "
         "retried. It is logged and counted in any case.",

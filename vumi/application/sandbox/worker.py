@@ -18,6 +18,7 @@ from vumi.application.base import ApplicationWorker
 from vumi.application.sandbox.api import SandboxApi
 from vumi.application.sandbox.children import Launch
 from vumi.application.sandbox.errors import SandboxError
+from vumi.application.sandbox.figures import MetricsPublisher, metric_message
 from vumi.application.sandbox.limits import merged_rlimits
 from vumi.application.sandbox.options import SandboxConfig
 from vumi.application.sandbox.pool import ChildPool, PoolOptions
@@ -26,7 +27,7 @@ from vumi.application.sandbox.resources.base import SandboxResources
 from vumi.application.sandbox.rlimiter import SandboxRlimiter
 from vumi.errors import ConfigError
 from vumi.log import err
-from vumi.tasks import settle
+from vumi.tasks import on_outcome, settle
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -63,8 +64,8 @@ class Sandbox(ApplicationWorker):
     """Has each message, and each event, handled by a sandboxed program.
 
     A message is done when its program has ended and all its requests are answered. If the program
-    breaks, that is logged with its last words and counted; the user gets ``error_reply`` if he
-    was not answered yet; and the message becomes a dead letter.
+    breaks, that is logged with its last words, counted and told as a figure; the user gets
+    ``error_reply`` if he was not answered yet; and the message becomes a dead letter.
     """
 
     CONFIG_CLASS: ClassVar[Any] = SandboxConfig
@@ -205,6 +206,7 @@ class Sandbox(ApplicationWorker):
         self._unanswered: set[str] = set()
         self._broken: dict[str, SandboxError] = {}
         self._reactor: Any = None
+        self._figures: Any = None
         self._stopping = False
 
     def setup_application(self) -> Deferred[None]:
@@ -212,6 +214,8 @@ class Sandbox(ApplicationWorker):
 
     async def _setup_application(self) -> None:
         self._reactor = self._find_reactor()
+        if self.get_static_config().metrics_prefix:
+            self._figures = await self.start_publisher(MetricsPublisher)
         await settle(self.resources.setup_resources())
         await self._warm_up()
 
@@ -315,12 +319,15 @@ class Sandbox(ApplicationWorker):
         if outcome.good:
             if outcome.stderr:
                 _ = api.log(outcome.stderr, logging.ERROR)
-            counters.errors_logged += bool(outcome.errors_logged)
+            if outcome.errors_logged:
+                counters.errors_logged += 1
+                self._count_failure("error-logged")
             return outcome.status
         story = f"{outcome.reason} It was handling {kind} {name}."
         if outcome.stderr:
             story += f"\n{outcome.stderr}"
         _ = api.log(story, logging.ERROR)
+        self._count_failure(outcome.ending.value)
         error = SandboxError(story, outcome.ending)
         if self.get_static_config().dead_letter_failures:
             # It is raised, and by that logged, when the message comes to its end.
@@ -328,6 +335,18 @@ class Sandbox(ApplicationWorker):
         else:
             err(outcome.failure or error, story)
         return None
+
+    def _count_failure(self, ending: str) -> None:
+        if self._figures is None:
+            return
+        prefix = self.get_static_config().metrics_prefix
+        name = f"{prefix}.{self.transport_name}.{ending}"
+        figure = metric_message(name, "sum", 1, self.clock.seconds())
+        on_outcome(
+            self._figures.publish_message(figure),
+            lambda _: None,
+            lambda failure: err(failure, f"The figure {name} could not be published"),
+        )
 
     async def _apologise(self, msg: TransportUserMessage, config: Any) -> None:
         if msg["message_id"] not in self._unanswered or not config.error_reply:

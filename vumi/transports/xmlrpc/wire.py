@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import re
 import xmlrpc.client
 from typing import Any, NoReturn
 
 from vumi.errors import VumiError
+from vumi.web.xml import xml_text
 
 __all__ = ["Fault", "MalformedCall", "encode_fault", "encode_result", "parse_call"]
 
 #: Twisted's numbers for its own faults.
 NOT_FOUND, FAILURE = 8001, 8002
-
-# What XML 1.0 can't carry.
-_FORBIDDEN = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 class MalformedCall(VumiError):
@@ -72,14 +69,14 @@ def encode_result(value: Any) -> bytes:
 
 def encode_fault(fault: Fault) -> bytes:
     """A response that says that the call has failed."""
-    return xmlrpc.client.dumps(
-        xmlrpc.client.Fault(fault.code, _FORBIDDEN.sub("", fault.text))
-    ).encode("utf-8")
+    return xmlrpc.client.dumps(xmlrpc.client.Fault(fault.code, xml_text(fault.text))).encode(
+        "utf-8"
+    )
 
 
 def _cleaned(value: Any) -> Any:
     if isinstance(value, str):
-        return _FORBIDDEN.sub("", value)
+        return xml_text(value)
     if isinstance(value, dict):
         return {_cleaned(name): _cleaned(member) for name, member in value.items()}
     if isinstance(value, list | tuple):

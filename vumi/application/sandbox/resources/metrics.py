@@ -1,7 +1,6 @@
 """The resource by which a sandboxed program tells figures about itself: ``metrics.fire``.
 
-Knows how a figure is named and checked, and the message that carries it. What collects figures is
-another worker's business.
+Knows how a figure is named and checked. What collects figures is another worker's business.
 """
 
 from __future__ import annotations
@@ -10,15 +9,14 @@ import math
 import re
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from vumi.application.sandbox.figures import MetricsPublisher, metric_message
 from vumi.application.sandbox.resources.declared import (
     ANYTHING,
     Argument,
     DeclaredResource,
     answers,
 )
-from vumi.blinkenlights.message20110818 import MetricMessage
 from vumi.config import Config, ConfigText
-from vumi.service import Publisher
 
 if TYPE_CHECKING:
     from vumi.application.sandbox.api import SandboxApi
@@ -29,15 +27,6 @@ __all__ = ["MetricsResource", "MetricsResourceConfig"]
 #: What can be made of the figures of one period.
 AGGREGATORS = ("avg", "last", "max", "min", "sum")
 NAME = re.compile(r"[a-zA-Z][a-zA-Z0-9._-]{,100}")
-
-
-class MetricsPublisher(Publisher):
-    """Publishes to whatever collects figures. They have a reader or not: nobody waits for them."""
-
-    exchange_name = "vumi.metrics"
-    exchange_type = "direct"
-    routing_key = "vumi.metrics"
-    durable = True
 
 
 class MetricsResourceConfig(Config):
@@ -125,10 +114,9 @@ class MetricsResource(DeclaredResource):
         if problem is not None:
             return self.reply_error(command, problem)
         name = f"{self.options.metrics_prefix}.stores.{store}.{metric}"
-        message = MetricMessage()
-        now = int(self.app_worker.clock.seconds())
-        message.append([name, [agg], [[now, number]]])
-        await self._publisher.publish_message(message)
+        assert number is not None  # noqa: S101 (looked at above)
+        now = self.app_worker.clock.seconds()
+        await self._publisher.publish_message(metric_message(name, agg, number, now))
         return self.reply(command, success=True)
 
 

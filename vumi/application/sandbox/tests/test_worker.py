@@ -93,6 +93,21 @@ class TestSandbox(VumiTestCase):
         self.assertIn("ended with exit code 3. It was handling message", self.log.told())
         self.assertEqual(len(self.flushLoggedErrors()), 1)
 
+    async def test_a_program_that_breaks_is_told_as_a_figure(self) -> None:
+        worker = await self.start("sys.exit(3)", dead_letter_failures=False)
+        await self.send()
+        [[[name, aggregators, [[when, value]]]]] = self.app_helper.get_dispatched_metrics()
+        self.assertEqual(name, f"vumi.sandbox.{worker.transport_name}.crashed")
+        self.assertEqual((aggregators, value), (["sum"], 1))
+        self.assertTrue(when > 1_700_000_000)
+        self.flushLoggedErrors()
+
+    async def test_figures_can_be_left_out(self) -> None:
+        await self.start("sys.exit(3)", dead_letter_failures=False, metrics_prefix=None)
+        await self.send()
+        self.assertEqual(self.app_helper.get_dispatched_metrics(), [])
+        self.flushLoggedErrors()
+
     async def test_nothing_of_the_workers_environment_is_there(self) -> None:
         os.environ["VUMI_TEST_SECRET"] = "secret"
         self.addCleanup(os.environ.pop, "VUMI_TEST_SECRET")
