@@ -18,13 +18,13 @@ from zope.interface import implementer
 
 from vumi.broker import IReceiver
 from vumi.broker.queue_types import dead_letter_queue
-from vumi.errors import BrokerError, InvalidMessage
+from vumi.errors import BrokerClosed, BrokerError, InvalidMessage
 from vumi.payload import decode_payload
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from vumi.broker import Delivery, IBroker
+    from vumi.broker import Delivery, IBroker, Publication
 
 __all__ = ["DeadLetter", "DeadLetters"]
 
@@ -67,25 +67,62 @@ class DeadLetter:
         :param queue: The queue it died in, unless the letter says so.
         """
         headers = delivery.headers
-        given_up = headers.get("x-death")
-        death: dict[str, Any] = given_up[0] if given_up else {}
-        when = str(death.get("time", ""))
+        death = _death(headers.get("x-death"))
+        when = _text(death.get("time"))
+
+        def text(name: str, otherwise: str) -> str:
+            return _text(headers.get(name), otherwise)
+
         return cls(
             number=number,
             body=delivery.body,
             message_id=_message_id(delivery.body),
-            reason=str(headers.get("x-vumi-reason", GIVEN_UP if death else "unknown")),
-            error=str(headers.get("x-vumi-error", death.get("reason", ""))),
-            traceback=str(headers.get("x-vumi-traceback", "")),
-            queue=str(headers.get("x-vumi-queue", queue)),
-            first_seen=str(headers.get("x-vumi-first-seen", when)),
-            last_seen=str(headers.get("x-vumi-last-seen", when)),
-            count=int(headers.get("x-vumi-count", death.get("count", 1))),
+            reason=text("x-vumi-reason", GIVEN_UP if death else "unknown"),
+            error=text("x-vumi-error", _text(death.get("reason"))),
+            traceback=text("x-vumi-traceback", ""),
+            queue=text("x-vumi-queue", queue),
+            first_seen=text("x-vumi-first-seen", when),
+            last_seen=text("x-vumi-last-seen", when),
+            count=_count(headers.get("x-vumi-count"), death.get("count")),
         )
+
+    def headers(self) -> dict[str, Any]:
+        """The headers that tell its history, with the types that they should have."""
+        return {
+            "x-vumi-reason": self.reason,
+            "x-vumi-error": self.error,
+            "x-vumi-traceback": self.traceback,
+            "x-vumi-queue": self.queue,
+            "x-vumi-first-seen": self.first_seen,
+            "x-vumi-last-seen": self.last_seen,
+            "x-vumi-count": self.count,
+        }
 
     def is_called(self, name: str) -> bool:
         """Whether it is meant by a message id or by its number in the queue."""
         return name in (self.message_id, str(self.number))
+
+
+def _death(header: Any) -> dict[str, Any]:
+    """RabbitMQ's newest note about a letter; empty if the header is not a list of notes."""
+    notes = header if isinstance(header, list | tuple) else [header]
+    return next((note for note in notes if isinstance(note, dict)), {})
+
+
+def _text(value: Any, otherwise: str = "") -> str:
+    """A header as a text. Anybody can publish to a queue: a header may have any type."""
+    if value is None:
+        return otherwise
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
+
+
+def _count(*values: Any) -> int:
+    """The first count that is one; 1 if none is."""
+    for value in values:
+        # Not a text of digits: int() of a long one raises, and no writer of these sends one.
+        if isinstance(value, int) and not isinstance(value, bool) and value > 0:
+            return value
+    return 1
 
 
 def _message_id(body: bytes) -> str | None:
@@ -172,6 +209,7 @@ class DeadLetters:
         self,
         chosen: Callable[[DeadLetter], bool] = lambda letter: True,
         progress: Callable[[int], None] = lambda done: None,
+        refused: Callable[[DeadLetter, BrokerError], None] | None = None,
     ) -> int:
         """Put letters back on the queue that they died in, to be handled again.
 
@@ -179,22 +217,43 @@ class DeadLetters:
 
         :param chosen: Which.
         :param progress: Called with 1 after each letter looked at.
+        :param refused: Called with each letter that can't be published, and why; it stays where
+            it is, and the next one is tried. Without it, the first one ends the work.
         :returns: How many were put back.
+        :raises BrokerError: A letter can't be published, and there is no `refused`.
         """
 
         async def put_back(letter: DeadLetter, delivery: Delivery) -> bool:
             progress(1)
             if not chosen(letter):
                 return False
-            headers = {
-                name: value for name, value in delivery.headers.items() if name != "x-death"
-            }
-            await self._broker.publish(
-                "", letter.queue, letter.body, headers=headers, mandatory=True
-            )
+            try:
+                await self._put_back(letter, delivery)
+            except BrokerClosed:
+                raise
+            except BrokerError as error:
+                if refused is None:
+                    raise
+                refused(letter, error)
+                return False
             return True
 
         return await self._each(put_back)
+
+    async def _put_back(self, letter: DeadLetter, delivery: Delivery) -> None:
+        # Not to the queue that a header names: anybody may have written that.
+        try:
+            publishing = self._publish(
+                letter,
+                {name: value for name, value in delivery.headers.items() if name != "x-death"},
+            )
+        except BrokerError:
+            # Headers of other programs that AMQP can't carry a second time.
+            publishing = self._publish(letter, letter.headers())
+        await publishing
+
+    def _publish(self, letter: DeadLetter, headers: dict[str, Any]) -> Publication:
+        return self._broker.publish("", self.queue, letter.body, headers=headers, mandatory=True)
 
     async def purge(
         self,

@@ -22,9 +22,10 @@ import yaml
 from yaml.reader import ReaderError
 
 from vumi.errors import ConfigError
+from vumi.printable import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
 __all__ = [
     "SafeLoaderWithInclude",
@@ -212,13 +213,9 @@ def _fail_at(mark: Any, words: str) -> NoReturn:
 
 
 def _fail(name: str, line: int, column: int, words: str) -> NoReturn:
-    sentence = " ".join("".join(_printable(words)).split())
-    raise ConfigError(f"{name}, line {line}, column {column}: {sentence.removesuffix('.')}.")
-
-
-def _printable(words: str) -> Iterator[str]:
     # PyYAML quotes what it has found: any character.
-    return (character if character.isprintable() else " " for character in words)
+    sentence = printable(" ".join(words.split()))
+    raise ConfigError(f"{name}, line {line}, column {column}: {sentence.removesuffix('.')}.")
 
 
 def _kind_of(value: Any) -> str:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import sys
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from vumi.errors import BrokerError, ConfigError
+from vumi.handset.editing import width_of
+from vumi.printable import counted, printable, printable_lines
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Sequence
@@ -16,6 +19,8 @@ if TYPE_CHECKING:
 
 __all__ = ["dead"]
 
+#: Characters of a value in a list.
+MAX_CELL = 60
 #: Seconds to reach the broker.
 CONNECT_TIMEOUT = 10.0
 DEFAULT_URL = "amqp://vumi:vumi@127.0.0.1:5672/%2Fdevelop"
@@ -47,19 +52,15 @@ def _on_queue(
     url: str, queue: str, work: Callable[[DeadLetters], Coroutine[Any, Any, Any]]
 ) -> Any:
     """Do something with a queue's dead letters, over a connection of its own."""
-    from twisted.internet import reactor
-    from twisted.internet.defer import Deferred
-    from twisted.internet.defer import TimeoutError as DeferredTimeout
-    from twisted.logger import globalLogBeginner
+    from vumi.cli.in_reactor import run_in_reactor
 
-    from vumi.broker import broker_from_options
-    from vumi.deadletters import DeadLetters
+    async def connected(reactor: Any) -> Any:
+        from twisted.internet.defer import TimeoutError as DeferredTimeout
 
-    globalLogBeginner.beginLoggingTo([], redirectStandardIO=False)
-    broker = broker_from_options({"broker": url}, reactor, "vumi dead")
-    outcome: list[Any] = []
+        from vumi.broker import broker_from_options
+        from vumi.deadletters import DeadLetters
 
-    async def connected() -> None:
+        broker = broker_from_options({"broker": url}, reactor, "vumi dead")
         try:
             try:
                 await broker.start().addTimeout(CONNECT_TIMEOUT, reactor)
@@ -68,18 +69,17 @@ def _on_queue(
                     f"The broker can't be reached within {CONNECT_TIMEOUT:g} s: is RabbitMQ "
                     f"running, is {url_words(url)} right?"
                 ) from None
-            outcome.append(await work(DeadLetters(broker, queue)))
-        except Exception as error:  # noqa: BLE001 (raised again below, outside of the reactor)
-            outcome.append(error)
-        await broker.stop(timeout=CONNECT_TIMEOUT)
-        reactor.stop()
+            try:
+                return await work(DeadLetters(broker, queue))
+            except DeferredTimeout:
+                raise BrokerError(
+                    "The broker did not hand out a letter that it has: does another program hold "
+                    "it? Try again."
+                ) from None
+        finally:
+            await broker.stop(timeout=CONNECT_TIMEOUT)
 
-    reactor.callWhenRunning(lambda: Deferred.fromCoroutine(connected()))
-    reactor.run()
-    (result,) = outcome or [BrokerError("Interrupted.")]
-    if isinstance(result, Exception):
-        raise result
-    return result
+    return run_in_reactor(connected)
 
 
 def url_words(url: str) -> str:
@@ -108,7 +108,13 @@ def _chooser(
 
 @dead.command("list", epilog="Example: vumi dead list app.inbound --limit 20")
 @click.argument("queue")
-@click.option("--limit", default=100, show_default=True, help="How many at most.")
+@click.option(
+    "--limit",
+    type=click.IntRange(min=1),
+    default=100,
+    show_default=True,
+    help="How many at most.",
+)
 @broker_option
 def list_letters(queue: str, limit: int, url: str) -> None:
     """List the dead letters of QUEUE, the oldest first.
@@ -122,24 +128,34 @@ def list_letters(queue: str, limit: int, url: str) -> None:
 
     count, shown = _on_queue(url, queue, work)
     rows = [
-        (
-            str(letter.number),
-            letter.message_id or "-",
-            letter.reason,
-            letter.first_seen,
-            letter.last_seen,
-            str(letter.count),
-            " ".join(letter.error.split())[:60],
+        tuple(
+            _cell(value)
+            for value in (
+                letter.number,
+                letter.message_id or "-",
+                letter.reason,
+                letter.first_seen,
+                letter.last_seen,
+                letter.count,
+                letter.error,
+            )
         )
         for letter in shown
     ]
     headings = ("no", "message id", "reason", "first seen", "last seen", "times", "error")
-    widths = [max(map(len, column)) for column in zip(headings, *rows, strict=True)]
+    widths = [max(map(width_of, column)) for column in zip(headings, *rows, strict=True)]
     for row in (headings, *rows):
-        cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=True)]
+        cells = [
+            cell + " " * (width - width_of(cell)) for cell, width in zip(row, widths, strict=True)
+        ]
         click.echo("  ".join(cells).rstrip())
     more = f", {len(shown)} shown" if len(shown) < count else ""
-    click.echo(f"{count} dead letters{more}")
+    click.echo(f"{counted(count, 'dead letter')}{more}")
+
+
+def _cell(value: object) -> str:
+    """A value in one column: one line, not too wide."""
+    return printable(" ".join(str(value).split()))[:MAX_CELL]
 
 
 @dead.command(epilog="Example: vumi dead show app.inbound 3")
@@ -165,17 +181,18 @@ def show(queue: str, message: str, url: str) -> None:
         ("last seen", letter.last_seen),
         ("times", str(letter.count)),
     ):
-        click.echo(f"{title + ':':<12} {value}")
+        click.echo(f"{title + ':':<12} {printable(value)}")
     if letter.traceback:
-        click.echo(f"\n{letter.traceback.rstrip()}")
+        click.echo(f"\n{printable_lines(letter.traceback.rstrip())}")
     click.echo(f"\n{_readable(letter.body)}")
 
 
 def _readable(body: bytes) -> str:
     try:
-        return json.dumps(json.loads(body), indent=2, ensure_ascii=False)
-    except ValueError:
+        text = json.dumps(json.loads(body), indent=2, ensure_ascii=False)
+    except (ValueError, RecursionError):
         return repr(body)
+    return printable_lines(text)
 
 
 def _change(
@@ -185,15 +202,26 @@ def _change(
     url: str,
     chosen: Callable[[DeadLetter], bool],
 ) -> None:
+    stay: list[str] = []
+
+    def refused(letter: DeadLetter, error: BrokerError) -> None:
+        stay.append(f"{letter.number} stays: {error}")
+
     async def work(letters: DeadLetters) -> tuple[int, DeadLetters]:
         count = await letters.count()
-        with click.progressbar(length=count, label=what) as bar:
-            changed = await getattr(letters, what)(chosen, bar.update)
-        return changed, letters
+        # Not where nobody sees it grow: a file or another program gets the result alone.
+        with click.progressbar(
+            length=count, label=what, file=sys.stderr, hidden=not sys.stderr.isatty()
+        ) as bar:
+            if what == "retry":
+                return await letters.retry(chosen, bar.update, refused), letters
+            return await letters.purge(chosen, bar.update), letters
 
     changed, letters = _on_queue(url, queue, work)
     target = letters.queue if what == "retry" else letters.name
-    click.echo(f"{changed} {done_words} {target}")
+    click.echo(f"{changed} {done_words} {printable(target)}")
+    if stay:
+        raise ConfigError(problems=stay)
 
 
 @dead.command(epilog="Example: vumi dead retry app.inbound --reason handler-timeout")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from vumi.errors import ConfigError
+from vumi.printable import printable
 
 __all__ = ["mistake_lines"]
 
@@ -17,4 +18,5 @@ def mistake_lines(error: Exception) -> list[str]:
 
 
 def _one_line(text: str) -> str:
-    return " ".join(text.split())
+    # It may quote a configuration, a message or what a server has said.
+    return printable(" ".join(text.split()))

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from vumi.printable import printable_lines
+
 if TYPE_CHECKING:
     from twisted.logger import LogEvent
     from twisted.python.failure import Failure
@@ -115,7 +117,10 @@ def readable_line(event: LogEvent) -> str | None:
     if "log_system" not in event and "log_namespace" in event:
         event = {**event, "log_system": event["log_namespace"]}
     line = formatEventAsClassicLogText(event, lambda when: formatTime(when, "%H:%M:%S"))
-    if line is None or level is None or level is LogLevel.info:
+    if line is None:
+        return None
+    line = printable_lines(line)
+    if level is None or level is LogLevel.info:
         return line
     time, _, rest = line.partition(" ")
     return f"{time} {level.name.upper()} {rest}"

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from vumi.application import ApplicationWorker
+from vumi.printable import counted
 
 if TYPE_CHECKING:
     from typing import Any
@@ -63,11 +64,7 @@ class WordCountWorker(SimpleAppWorker):
     """Answers with how many words and characters a text has."""
 
     def process_message(self, text: str) -> str:
-        return f"{_counted(len(text.split()), 'word')}, {_counted(len(text), 'char')}"
+        return f"{counted(len(text.split()), 'word')}, {counted(len(text), 'char')}"
 
     def get_help(self) -> str:
         return "Enter text to return word and character counts for:"
-
-
-def _counted(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

@@ -15,13 +15,14 @@ from vumi.handset import happenings
 from vumi.handset.commands import COMMANDS
 from vumi.handset.lengths import measure
 from vumi.handset.script import marked
+from vumi.printable import counted, printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from vumi.handset.happenings import Happening
 
-__all__ = ["Line", "Screen", "help_lines", "printable", "styled"]
+__all__ = ["Line", "Screen", "help_lines", "styled"]
 
 SENT, HEARD, NOTE, ERROR = "sent", "heard", "note", "error"
 
@@ -49,18 +50,8 @@ def styled(line: Line, colours: bool) -> str:
 
     :param colours: Whether the terminal shows colours.
     """
-    text = printable(line.text)
+    text = printable(line.text.expandtabs(4))
     return click.style(text, **STYLES[line.style]) if colours else text  # type: ignore[arg-type]  # a style is a mapping
-
-
-def printable(text: str) -> str:
-    """A text without what a terminal would obey: such characters are shown by their codes."""
-    return "".join(
-        character
-        if character.isprintable()
-        else character.encode("unicode_escape").decode("ascii")
-        for character in text.expandtabs(4)
-    )
 
 
 def help_lines() -> Iterator[Line]:
@@ -136,7 +127,7 @@ class Screen:
 
     def _length(self, heard: happenings.Heard) -> Line:
         length = measure(heard.content)
-        words = _counted(length.characters, "character")
+        words = counted(length.characters, "character")
         alphabet = "" if length.is_gsm else " (not all in the GSM alphabet)"
         if heard.transport_type == "sms":
             return Line(NOTE, f"# ack, {words}, {length.sms_parts} SMS{alphabet}")
@@ -154,7 +145,3 @@ class Screen:
     def _all(self, style: str, texts: Iterator[str]) -> Iterator[Line]:
         for text in texts:
             yield Line(style, text)
-
-
-def _counted(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

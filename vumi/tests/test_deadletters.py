@@ -9,7 +9,7 @@ import pytest
 from twisted.internet import reactor
 from twisted.trial.unittest import TestCase
 
-from vumi.broker import BrokerAddress, Exchange, MemoryBroker, Queue
+from vumi.broker import BrokerAddress, Delivery, Exchange, MemoryBroker, Queue
 from vumi.broker.amqp import AmqpBroker
 from vumi.deadletters import DeadLetter, DeadLetters
 from vumi.errors import BrokerError
@@ -107,6 +107,42 @@ class DeadLettersMixin:
         (letter,) = await self.letters.read()
         assert (letter.message_id, letter.reason, letter.count) == (None, "unknown", 1)
         assert letter.queue == self.letters.queue
+
+    async def test_headers_of_any_type_are_read_retried_and_purged(self) -> None:
+        await self.prepare()
+        odd: list[Any] = ["x", "", 0, -3, 2**40, True, [], [1], {}, {"a": [1]}, [[]], [{}]]
+        names = (
+            *("x-death", "x-vumi-count", "x-vumi-reason", "x-vumi-error", "x-vumi-queue"),
+            *("x-vumi-traceback", "x-vumi-first-seen"),
+        )
+        for value in odd:
+            headers = dict.fromkeys(names, value)
+            await self.broker.publish("vumi", self.letters.name, b"{}", headers=headers)
+        death = [{"count": "many", "time": ["?"], "reason": None}]
+        await self.broker.publish("vumi", self.letters.name, b"{}", headers={"x-death": death})
+        letters = await self.letters.read()
+        assert [letter.count for letter in letters] == [1, 1, 1, 1, 2**40, *[1] * 8]
+        assert letters[-1].reason == "delivery-limit"
+        number = len(odd) + 1
+        assert await self.letters.retry(lambda letter: letter.number <= 5) == 5
+        # Back where they died, whatever a header says.
+        assert await self.broker.depth(self.letters.queue) == 5
+        assert await self.letters.purge() == number - 5
+
+
+@pytest.mark.parametrize(
+    ("headers", "count"),
+    [
+        ({"x-vumi-count": "9" * 5000}, 1),
+        ({"x-vumi-count": None, "x-death": [None, {"count": 7}]}, 7),
+        ({"x-vumi-count": "many", "x-death": {"count": 3}}, 3),
+        ({"x-vumi-count": b"\xff", "x-death": b"\xff"}, 1),
+    ],
+)
+def test_a_count_that_is_not_a_number_is_1(headers: dict[str, Any], count: int) -> None:
+    letter = DeadLetter.from_delivery(Delivery(b"\xff", headers=headers), 1, "q")
+    assert letter.count == count
+    assert letter.queue == "q"
 
 
 class MemoryDeadLettersTests(DeadLettersMixin, TestCase):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from uuid import uuid4
@@ -69,13 +70,41 @@ def test_list_show_retry_purge(queue: str) -> None:
     assert '"content": "é"' in shown.stdout
 
     retried = vumi("retry", queue, "1", *broker)
-    assert f"1 put back on {queue}" in retried.stdout, retried.stderr
+    # Nothing else: the progress bar's label is for terminals.
+    assert retried.stdout == f"1 put back on {queue}\n", retried.stderr
+    assert retried.stderr == ""
 
     purged = vumi("purge", queue, "--reason", "invalid-message", "--yes", *broker)
     assert f"1 thrown away from {queue}.dead" in purged.stdout
 
     left = vumi("list", f"{queue}.dead", *broker)
-    assert left.stdout.splitlines()[-1] == "1 dead letters"
+    assert left.stdout.splitlines()[-1] == "1 dead letter"
+
+
+def test_what_a_letter_has_in_it_does_not_reach_the_terminal_raw(queue: str) -> None:
+    hostile = "\x1b[2J\u202eevil\r\n"
+    names = ("reason", "error", "traceback", "queue", "first-seen", "last-seen", "count")
+    connection = pika.BlockingConnection(pika.URLParameters(shared_rabbitmq().url()))
+    channel = connection.channel()
+    for headers in (
+        {f"x-vumi-{name}": hostile for name in names},
+        {"x-death": [{"reason": hostile, "time": hostile, "count": hostile}]},
+        {"x-death": "x", "x-vumi-count": ["?"]},
+    ):
+        channel.basic_publish(
+            "",
+            f"{queue}.dead",
+            json.dumps({"message_id": hostile, "content": hostile}).encode(),
+            pika.BasicProperties(headers=headers),
+        )
+    connection.close()
+    broker = ("--broker", shared_rabbitmq().url())
+    commands = [("list", queue), *(("show", queue, number) for number in "456")]
+    for command in (*commands, ("retry", queue, "4"), ("purge", queue, "--all", "--yes")):
+        result = vumi(*command, *broker)
+        assert result.returncode == 0, result.stderr
+        shown = result.stdout.replace("\n", "")
+        assert shown.isprintable(), (command, shown)
 
 
 @pytest.mark.parametrize(

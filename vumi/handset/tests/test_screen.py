@@ -17,7 +17,7 @@ from vumi.handset.happenings import (
     Switched,
     TimedOut,
 )
-from vumi.handset.screen import Line, Screen, help_lines, printable, styled
+from vumi.handset.screen import Line, Screen, help_lines, styled
 
 A, B = "+27831234567", "+27837654321"
 
@@ -129,8 +129,8 @@ def test_whose_turn_it_is_is_known() -> None:
 
 
 def test_a_reply_can_not_command_the_terminal() -> None:
-    assert printable("a\x1b[2Jb\x07\u202e") == "a\\x1b[2Jb\\x07\\u202e"
-    assert printable("a\tb") == "a   b"
+    assert styled(Line("note", "a\x1b[2Jb\x07\u202e"), False) == "a\\x1b[2Jb\\x07\\u202e"
+    assert styled(Line("note", "a\tb"), False) == "a   b"
     assert styled(Line("heard", "\x1bc"), colours=False) == "\\x1bc"
     assert styled(Line("error", "no"), colours=True) == "\x1b[31mno\x1b[0m"
     assert styled(Line("sent", "é日"), colours=False) == "é日"
