@@ -13,9 +13,9 @@ import click
 
 from vumi.handset import happenings
 from vumi.handset.commands import COMMANDS
-from vumi.handset.lengths import measure
 from vumi.handset.script import marked
 from vumi.printable import counted, printable
+from vumi.sms_text import measure
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

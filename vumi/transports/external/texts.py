@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from vumi.codecs import GSM7BitCodec
+from vumi.sms_text import fits_gsm, septets
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -100,20 +100,6 @@ def _clean(value: Any) -> str | None:
     if value is None:
         return None
     return str(value).encode("utf-8", "replace").decode("utf-8")
-
-
-def fits_gsm(text: str) -> bool:
-    """Whether GSM's alphabet has all characters of a text."""
-    try:
-        GSM7BitCodec().encode(text)
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
-def septets(text: str) -> int:
-    """How long a text is in GSM's alphabet."""
-    return len(GSM7BitCodec().encode(text)[0])
 
 
 def split_text(text: str, most: int, in_septets: bool = False) -> list[str]:

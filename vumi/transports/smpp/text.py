@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 
 from vumi.codecs import VumiCodec, VumiCodecException
 from vumi.errors import VumiError
+from vumi.sms_text import GSM, SMS_OCTETS, SMS_PART_OCTETS, cut_octets, inside_escape, inside_ucs2
 from vumi.transports.smpp.constants import DataCoding, EsmClass, Tag
 from vumi.transports.smpp.pdu import MAX_SHORT_MESSAGE, Tlv, tlv
 
@@ -92,11 +93,8 @@ _DATA_CODINGS: dict[str, int] = {
 #: Data codings that the SMSC packs as septets if it can.
 _SEPTET_CODINGS = frozenset((int(DataCoding.SMSC_DEFAULT), int(DataCoding.IA5_ASCII)))
 
-_SEPTETS, _OCTETS = 160, 140
-#: Of a part: 140 octets less the header (6 octets, with a 16-bit reference 7), in septets 160 less
-#: as many as the header takes.
-_PART_SEPTETS, _PART_OCTETS = 153, 134
-_PART_SEPTETS_16, _PART_OCTETS_16 = 152, 133
+#: Of a part with a 16-bit reference, whose header has an octet more.
+_PART_SEPTETS_16, _PART_OCTETS_16 = GSM.sms_part - 1, SMS_PART_OCTETS - 1
 
 
 class TextError(VumiError):
@@ -256,13 +254,13 @@ def split(
                 f"{MAX_SHORT_MESSAGE}. To send longer ones, allow several parts."
             )
         return [Segment(encoded.data, encoded.data_coding)]
-    if len(encoded.data) <= (_SEPTETS if encoded.in_septets else _OCTETS):
+    if len(encoded.data) <= (GSM.sms if encoded.in_septets else SMS_OCTETS):
         return [Segment(encoded.data, encoded.data_coding)]
     wide = mode is SplitMode.UDH16
     if encoded.in_septets:
-        room = _PART_SEPTETS_16 if wide else _PART_SEPTETS
+        room = _PART_SEPTETS_16 if wide else GSM.sms_part
     else:
-        room = _PART_OCTETS_16 if wide else _PART_OCTETS
+        room = _PART_OCTETS_16 if wide else SMS_PART_OCTETS
     chunks = list(_chunks(encoded, room, codec or VumiCodec()))
     if len(chunks) > MAX_PARTS:
         raise TextTooLong(
@@ -314,32 +312,12 @@ def _sar_segments(chunks: Sequence[bytes], data_coding: int, reference: int) -> 
 def _chunks(encoded: EncodedText, room: int, codec: IVumiCodec) -> Iterator[bytes]:
     """Cut an encoded text into as few pieces as have room."""
     if encoded.encoding == "gsm0338":
-        return _cut(encoded.data, room, _inside_escape)
+        return cut_octets(encoded.data, room, inside_escape)
     if encoded.encoding == "ucs2":
-        return _cut(encoded.data, room, _inside_ucs2)
+        return cut_octets(encoded.data, room, inside_ucs2)
     if len(encoded.data) == len(encoded.text):
-        return _cut(encoded.data, room, lambda data, position: False)
+        return cut_octets(encoded.data, room, lambda data, position: False)
     return _cut_text(encoded, room, codec)
-
-
-def _cut(data: bytes, room: int, is_inside: Callable[[bytes, int], bool]) -> Iterator[bytes]:
-    start = 0
-    while start < len(data):
-        end = min(start + room, len(data))
-        # A codec of the user's may give what looks like nothing but escapes.
-        while start + 1 < end < len(data) and is_inside(data, end):
-            end -= 1
-        yield data[start:end]
-        start = end
-
-
-def _inside_escape(data: bytes, position: int) -> bool:
-    # An escape is never the second one of a pair in what we have encoded ourselves.
-    return data[position - 1] == 0x1B
-
-
-def _inside_ucs2(data: bytes, position: int) -> bool:
-    return position % 2 == 1 or 0xDC <= data[position] <= 0xDF
 
 
 def _cut_text(encoded: EncodedText, room: int, codec: IVumiCodec) -> Iterator[bytes]:

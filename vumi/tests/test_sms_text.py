@@ -1,4 +1,4 @@
-"""Lengths of texts on their way to a phone."""
+"""Lengths of texts on their way to a phone, and where they may be cut."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vumi.handset.lengths import Length, measure
+from vumi.handset import lengths
+from vumi.sms_text import Length, graphemes, measure, utf16_units
 
 CASES: dict[str, tuple[str, Length]] = {
     "nothing": ("", Length(0, True, 0, 1)),
@@ -43,3 +44,38 @@ def test_every_text_has_a_length(text: str) -> None:
     assert length.characters == len(text)
     assert length.units >= length.characters
     assert length.sms_parts >= 1
+
+
+def test_the_old_path_has_the_same_objects() -> None:
+    assert (lengths.measure, lengths.Length) == (measure, Length)
+
+
+CLUSTERS: dict[str, list[str]] = {
+    "letters": ["a", "b"],
+    "Vietnamese, decomposed": ["o\u031b\u0309", "i"],
+    "Thai": ["\u0e1b\u0e35\u0e48", "\u0e19\u0e49\u0e33"],
+    "Devanagari": ["\u0928", "\u092e", "\u0938\u094d", "\u0924\u0947"],
+    "Hangul in letters": ["\u1112\u1161\u11ab", "\u1100\u1173\u11af"],
+    "a family": ["\U0001f468\u200d\U0001f469\u200d\U0001f467", "!"],
+    "a skin tone": ["\U0001f44d\U0001f3fd", "x"],
+    "an emoji's selector": ["\u2757\ufe0f", "\u2757"],
+    "two flags": ["\U0001f1e8\U0001f1ee", "\U0001f1f3\U0001f1ec"],
+    "a flag and a half": ["\U0001f1e8\U0001f1ee", "\U0001f1f3"],
+    "line ends": ["a", "\r\n", "\n", "\u0301"],
+    "a joiner between letters": ["\u0915\u094d\u200d", "\u0937"],
+}
+
+
+@pytest.mark.parametrize("clusters", CLUSTERS.values(), ids=CLUSTERS.keys())
+def test_a_text_is_cut_between_what_readers_take_for_characters(clusters: list[str]) -> None:
+    assert list(graphemes("".join(clusters))) == clusters
+
+
+@given(st.text())
+def test_graphemes_are_the_text(text: str) -> None:
+    assert "".join(graphemes(text)) == text
+
+
+@given(st.text())
+def test_units_are_those_of_utf_16(text: str) -> None:
+    assert utf16_units(text) == len(text.encode("utf-16-be", "surrogatepass")) // 2
