@@ -7,6 +7,12 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 # More arguments for the tool behind a door: make test ARGS='-k broker'
 ARGS ?=
+# Compiled modules are kept: tests start hundreds of processes, each of which would compile all.
+unexport PYTHONDONTWRITEBYTECODE
+# How many processes run the tests. One more than two cores have: many tests wait for a server.
+# Each process has servers of its own. JOBS=0 runs everything in one, as a debugger needs it.
+JOBS ?= 3
+PYTEST = $(BIN)/python -m pytest -n $(JOBS) --dist worksteal --durations 30 --durations-min 1
 
 .PHONY: help
 help: ## list these targets
@@ -28,11 +34,11 @@ demo: $(VENV)/.runtime ## run the demonstration: one process, no other server
 .PHONY: test
 test: $(VENV)/.dev ## install the servers that tests use, if need be, and run all tests
 	@utils/install-test-servers
-	$(BIN)/python -m pytest $(ARGS)
+	$(PYTEST) $(ARGS)
 
 .PHONY: test-unit
 test-unit: $(VENV)/.dev ## run the tests that need no server
-	$(BIN)/python -m pytest -m 'not integration' $(ARGS)
+	$(PYTEST) -m 'not integration' $(ARGS)
 
 .PHONY: lint
 lint: $(VENV)/.dev ## check style, format and types

@@ -77,6 +77,10 @@ def run_worker(worker: Worker, reactor: Any) -> int:
         with suppress(ReactorNotRunning):
             reactor.stop()
 
+    def say_and_stop() -> None:
+        click.echo("Stopping. Again to stop at once.")
+        stop()
+
     def failed(failure: Failure) -> None:
         problems.append(failure)
         reactor.callWhenRunning(stop)
@@ -84,8 +88,8 @@ def run_worker(worker: Worker, reactor: Any) -> int:
     def interrupted(signal_number: int, frame: object) -> None:
         signal.signal(signal.SIGINT, interrupted_again)
         signal.signal(signal.SIGTERM, interrupted_again)
-        click.echo("Stopping. Again to stop at once.")
-        reactor.callFromThread(stop)
+        # Not here: what the worker has shown before is still on its way to the terminal.
+        reactor.callFromThread(say_and_stop)
 
     def interrupted_again(signal_number: int, frame: object) -> None:
         problems.append(signal_number)

@@ -19,6 +19,8 @@ from vumi.components.message_store.tests.test_cache import event, message
 if TYPE_CHECKING:
     from pathlib import Path
 
+pytestmark = pytest.mark.integration
+
 FILL = """
 import sys
 from twisted.internet import task
