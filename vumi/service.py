@@ -305,11 +305,18 @@ class Worker(MultiService):
 
         :param resources: Pairs of a resource and the path it is served at.
         :param port: The TCP port, on all interfaces; 0 is any free one.
+        :param site_class: Makes the site of its root resource; default:
+            :class:`~vumi.web.server.BoundedSite`, fit for the outside world.
         :returns: The listening port, to be stopped by the caller.
         """
+        from vumi.web.server import bounded_site
         from vumi.web.site import build_web_site
 
-        site = build_web_site({path: resource for resource, path in resources}, site_class)
+        pages = {path: resource for resource, path in resources}
+        if site_class is None:
+            site: Any = bounded_site(pages, self.clock)
+        else:
+            site = build_web_site(pages, site_class)
         listening: IListeningPort = self.clock.listenTCP(port, site)
         return listening
 

@@ -48,9 +48,9 @@ from vumi.message import TransportUserMessage
 from vumi.persist.config import ConfigRedis
 from vumi.persist.txredis_manager import TxRedisManager
 from vumi.tasks import settle
-from vumi.web.limits import DEFAULT_BODY_LIMIT, limit_bodies
+from vumi.web.limits import DEFAULT_BODY_LIMIT
 from vumi.web.overload import DEFAULT_MAX_UNCONFIRMED, OverloadGuard
-from vumi.web.site import build_web_site
+from vumi.web.server import BoundedSite, bounded_site
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -170,6 +170,7 @@ class RapidSMSRelay(ApplicationWorker):
 
     #: The socket that is listened on; ``None`` while the relay isn't up.
     web_resource: IListeningPort | None = None
+    site: BoundedSite | None = None
 
     # Life
 
@@ -180,10 +181,8 @@ class RapidSMSRelay(ApplicationWorker):
         config = self.get_static_config()
         self._sender = make_sender(self)
         self._answering: set[Deferred[Any]] = set()
-        site = build_web_site(
-            {config.web_path: self._guarded_resource(), HEALTH_PATH: HealthResource()}
-        )
-        limit_bodies(site, config.body_limit)
+        pages = {config.web_path: self._guarded_resource(), HEALTH_PATH: HealthResource()}
+        self.site = site = bounded_site(pages, self.clock, body_limit=config.body_limit)
         if config.allow_replies:
             self.redis = await TxRedisManager.from_config(config.redis_manager)
         try:
@@ -208,6 +207,8 @@ class RapidSMSRelay(ApplicationWorker):
             await stopped
         for answering in list(self._answering):
             await answering
+        if self.site is not None:
+            await self.site.close()
         await self._sender.close()
         await self._close_redis()
 

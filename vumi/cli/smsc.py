@@ -44,6 +44,14 @@ GREETING = "# Type a message from a phone, +27831234567 -> 8080: text, or /help.
     help="The port for control over HTTP; its front page tells what there is.",
 )
 @click.option(
+    "--http-host",
+    "http_hosts",
+    metavar="NAME",
+    multiple=True,
+    help="A host name that the control is asked for by, besides localhost and addresses. "
+    "Repeatable.",
+)
+@click.option(
     "--host",
     default="127.0.0.1",
     show_default=True,
@@ -64,6 +72,7 @@ GREETING = "# Type a message from a phone, +27831234567 -> 8080: text, or /help.
 def smsc(
     port: int,
     http_port: int | None,
+    http_hosts: tuple[str, ...],
     host: str,
     accounts: tuple[str, ...],
     script: str | None,
@@ -91,6 +100,8 @@ def smsc(
     config["twisted_endpoint"] = f"tcp:{port}:interface={_escaped(host)}"
     if http_port is not None:
         config["http_endpoint"] = f"tcp:{http_port}:interface={_escaped(host)}"
+    if http_hosts:
+        config["http_hosts"] = list(http_hosts)
     if accounts:
         config["accounts"] = {**(config.get("accounts") or {}), **dict(map(_account, accounts))}
     if journal is not None:

@@ -19,7 +19,7 @@ from vumi.persist.txredis_manager import TxRedisManager
 from vumi.rpc import Dict, List, Null, Tag, Unicode, signature
 from vumi.tasks import settle
 from vumi.web.jsonrpc import JsonRpcResource
-from vumi.web.site import build_web_site
+from vumi.web.server import BoundedSite, bounded_site
 from vumi.worker import BaseConfig, BaseWorker
 
 if TYPE_CHECKING:
@@ -179,6 +179,7 @@ class TagpoolApiWorker(BaseWorker):
         super().__init__(options, config)
         self.redis: Any = None
         self.port: IListeningPort | None = None
+        self.site: BoundedSite | None = None
 
     def setup_connectors(self) -> None:
         """It has none."""
@@ -191,9 +192,10 @@ class TagpoolApiWorker(BaseWorker):
         self.redis = await TxRedisManager.from_config(config.redis_manager)
         api = TagpoolApiServer(TagpoolManager(self.redis))
         api.add_introspection()
-        site = build_web_site({config.web_path: api, config.health_path: _Health()})
+        pages = {config.web_path: api, config.health_path: _Health()}
+        self.site = bounded_site(pages, self.clock)
         try:
-            self.port = await config.twisted_endpoint.listen(site)
+            self.port = await config.twisted_endpoint.listen(self.site)
         except Exception:
             # Not torn down otherwise, as this was not set up.
             await self.redis.close_manager()
@@ -205,4 +207,6 @@ class TagpoolApiWorker(BaseWorker):
     async def _teardown_worker(self) -> None:
         if self.port is not None:
             await settle(self.port.stopListening())
+        if self.site is not None:
+            await self.site.close()
         await self.redis.close_manager()

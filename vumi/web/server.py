@@ -4,7 +4,8 @@ Knows Twisted's web server; knows nothing of what is served, of workers or messa
 
 What it adds to a Twisted site:
 
-* bounds on the number of headers and the size of bodies;
+* bounds on the number of connections and headers and the size of bodies, and deadlines for a
+  request's headers and body (:mod:`vumi.web.channel`);
 * whoever keeps a request unanswered is told when its client hangs up
   (:meth:`ServerRequest.on_lost`);
 * no access log unless asked for, and then without query strings: gateways put passwords there;
@@ -13,31 +14,51 @@ What it adds to a Twisted site:
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, cast
 
 from twisted.internet.defer import Deferred, succeed
-from twisted.internet.protocol import connectionDone
+from twisted.internet.protocol import Protocol
 from twisted.logger import Logger
-from twisted.web.http import REQUEST_ENTITY_TOO_LARGE, HTTPChannel
+from twisted.web.http import REQUEST_ENTITY_TOO_LARGE
 from twisted.web.server import Site
 
-from vumi.web.limits import DEFAULT_BODY_LIMIT, BoundedRequest
+from vumi.web.channel import IDLE_TIMEOUT, BoundedChannel
+from vumi.web.limits import (
+    DEFAULT_BODY_LIMIT,
+    BoundedRequest,
+    ConnectionLimits,
+    process_limits,
+)
+from vumi.web.site import build_web_site
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from twisted.internet.interfaces import IAddress, IReactorTime
     from twisted.python.failure import Failure
     from twisted.web.http import Request
     from twisted.web.resource import IResource
 
-__all__ = ["DEFAULT_MAX_HEADERS", "BoundedSite", "ServerRequest"]
+__all__ = ["DEFAULT_MAX_HEADERS", "BoundedSite", "ServerRequest", "bounded_site"]
 
 DEFAULT_MAX_HEADERS = 100
-#: Seconds after which a connection without a request is closed.
-IDLE_TIMEOUT = 60.0
+#: Seconds in which a reason to refuse clients is logged once.
+REFUSALS_PERIOD = 60.0
 #: Seconds that clients have to take what is written when connections are closed.
 CLOSE_TIMEOUT = 2.0
+
+
+def bounded_site(
+    resources: Mapping[str, IResource], clock: IReactorTime, **options: Any
+) -> BoundedSite:
+    """Make a :class:`BoundedSite` of resources at paths.
+
+    :param resources: See :func:`vumi.web.site.build_web_site`.
+    :param options: Those of :class:`BoundedSite`.
+    """
+    site = build_web_site(resources, lambda root: BoundedSite(root, clock, **options))
+    return cast("BoundedSite", site)
 
 
 class ServerRequest(BoundedRequest):
@@ -45,6 +66,8 @@ class ServerRequest(BoundedRequest):
 
     #: Called once, without arguments, if the connection is lost before the answer is written.
     on_lost: Callable[[], None] | None = None
+    #: How many bytes of the body have come.
+    _size = 0
 
     def requestReceived(self, command: bytes, path: bytes, version: bytes) -> None:
         """All of the request is there."""
@@ -54,6 +77,14 @@ class ServerRequest(BoundedRequest):
             content.seek(0)
             content.truncate()
         super().requestReceived(command, path, version)
+
+    def handleContentChunk(self, data: bytes) -> None:
+        """Keep a piece of the body, if there is room."""
+        super().handleContentChunk(data)
+        self._size += len(data)
+        if self.body_too_big:
+            channel: Any = self.channel
+            channel.body_has(self._size)
 
     def process(self) -> None:
         """Find who answers the request."""
@@ -75,26 +106,18 @@ class ServerRequest(BoundedRequest):
             on_lost()
 
 
-class _Channel(HTTPChannel):
-    """A connection of a client."""
-
-    site: BoundedSite
-
-    _closing = False
+class _Full(Protocol):
+    """Tells a client that there are too many connections."""
 
     def connectionMade(self) -> None:
-        super().connectionMade()
-        self.site.connections.add(self)
-
-    def loseConnection(self) -> None:
-        """Close the connection after what was written; once is enough."""
-        if not self._closing:
-            self._closing = True
-            super().loseConnection()
-
-    def connectionLost(self, reason: Failure = connectionDone) -> None:
-        super().connectionLost(reason)
-        self.site.connection_lost(self)
+        transport: Any = self.transport
+        body = b"Too many connections: try again later.\n"
+        transport.write(
+            b"HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nRetry-After: 5\r\n"
+            b"Content-Type: text/plain; charset=utf-8\r\n"
+            b"Content-Length: %d\r\n\r\n%s" % (len(body), body)
+        )
+        transport.loseConnection()
 
 
 class BoundedSite(Site):
@@ -103,10 +126,13 @@ class BoundedSite(Site):
     :param resource: The root of what is served.
     :param clock: For time limits: Twisted's reactor, or a clock.
     :param body_limit: How many bytes a body may have. A bigger one is answered 413.
-    :param max_headers: How many headers a request may have. One with more is answered 400.
+    :param max_headers: How many headers a request may have. One with more is answered 431.
     :param access_log: Whether requests are logged, with method, path and status.
+    :param limits: How many connections there may be; default: :func:`process_limits`, which all
+        sites of a process share.
     """
 
+    _log = Logger()
     _access_log = Logger(namespace="vumi.web.access")
 
     def __init__(
@@ -116,13 +142,17 @@ class BoundedSite(Site):
         body_limit: int = DEFAULT_BODY_LIMIT,
         max_headers: int = DEFAULT_MAX_HEADERS,
         access_log: bool = False,
+        limits: ConnectionLimits | None = None,
     ) -> None:
         super().__init__(resource, timeout=IDLE_TIMEOUT, reactor=clock)
         self.requestFactory: Any = type(
             "BoundedServerRequest", (ServerRequest,), {"body_limit": body_limit}
         )
         # Not Twisted's own, which is wrapped so that it can change to HTTP/2 in between.
-        self.protocol: Any = type("BoundedChannel", (_Channel,), {"maxHeaders": max_headers})
+        bounds = {"maxHeaders": max_headers, "body_limit": body_limit}
+        self.protocol: Any = type("SiteChannel", (BoundedChannel,), bounds)
+        self.limits = process_limits() if limits is None else limits
+        self._refusals: dict[str, float] = {}
         self.connections: set[Any] = set()
         self._logs_access = access_log
         self._all_gone: Deferred[None] | None = None
@@ -131,7 +161,26 @@ class BoundedSite(Site):
         """Make the channel for a connection."""
         if self._all_gone is not None:
             return None
-        return super().buildProtocol(addr)
+        release = self.limits.admit(getattr(addr, "host", None))
+        if release is None:
+            self.refused(HTTPStatus.SERVICE_UNAVAILABLE, "Too many connections.")
+            return _Full()
+        channel = super().buildProtocol(addr)
+        channel.release = release
+        return channel
+
+    def refused(self, status: HTTPStatus, words: str) -> None:
+        """Log that a client was refused before it has made a request; seldom, for each reason."""
+        now = self.reactor.seconds()
+        if now - self._refusals.get(words, -REFUSALS_PERIOD) >= REFUSALS_PERIOD:
+            self._refusals[words] = now
+            self._log.warn(
+                "An HTTP client was refused ({status}): {words} The next line about this follows "
+                "in a minute at the earliest.",
+                event="http-client-refused",
+                status=int(status),
+                words=words,
+            )
 
     def startFactory(self) -> None:
         """Not Twisted's, which keeps a timer and a file for the access log."""
@@ -161,6 +210,7 @@ class BoundedSite(Site):
     def connection_lost(self, channel: Any) -> None:
         """A connection is gone. Called by it."""
         self.connections.discard(channel)
+        channel.release()
         if self._all_gone is not None and not self.connections and not self._all_gone.called:
             self._all_gone.callback(None)
 

@@ -17,8 +17,7 @@ from vumi.components.message_store.store import MessageStore
 from vumi.config import ConfigInt, ConfigServerEndpoint, ConfigText, ServerEndpointFallback
 from vumi.tasks import settle
 from vumi.web.basic_auth import BasicAuthGuard
-from vumi.web.server import BoundedSite
-from vumi.web.site import build_web_site
+from vumi.web.server import BoundedSite, bounded_site
 from vumi.worker import BaseConfig, BaseWorker
 
 if TYPE_CHECKING:
@@ -158,9 +157,8 @@ class MessageStoreWebWorker(BaseWorker):
             if config.web_username is not None:
                 resource = BasicAuthGuard(resource, config.web_username, config.web_password)
             pages = {config.web_path: resource, config.health_path: _Health(self.HEALTHY)}
-            site: Any = build_web_site(pages, lambda root: BoundedSite(root, self.clock))
-            self.site = site
-            self.port = await config.twisted_endpoint.listen(site)
+            self.site = bounded_site(pages, self.clock)
+            self.port = await config.twisted_endpoint.listen(self.site)
         except BaseException:
             # Not torn down otherwise, as this was not set up.
             await self._teardown_worker()

@@ -95,7 +95,7 @@ class HttpRpcTransportConfig(TransportConfig):
         static=True,
     )
     max_headers = ConfigInt(
-        "How many headers a request may have. One with more is answered 400.",
+        "How many headers a request may have. One with more is answered 431.",
         default=DEFAULT_MAX_HEADERS,
         static=True,
     )

@@ -29,8 +29,7 @@ from vumi.transports.httprpc.resources import (
 )
 from vumi.transports.httprpc.statuses import StatusBoard
 from vumi.web.overload import overload_reason
-from vumi.web.server import BoundedSite
-from vumi.web.site import build_web_site
+from vumi.web.server import BoundedSite, bounded_site
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -140,15 +139,12 @@ class HttpServing(Transport):
                 lambda _: None,
                 lambda failure: self.log.err(failure, "Looking for overdue requests failed"),
             )
-        site = build_web_site(
+        site = bounded_site(
             {path: resource for resource, path in self.get_resources()},
-            lambda root: BoundedSite(
-                root,
-                self.clock,
-                body_limit=config.max_body_bytes,
-                max_headers=config.max_headers,
-                access_log=config.access_log,
-            ),
+            self.clock,
+            body_limit=config.max_body_bytes,
+            max_headers=config.max_headers,
+            access_log=config.access_log,
         )
         self.web_site = site
         if self.listen:

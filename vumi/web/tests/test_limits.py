@@ -1,15 +1,16 @@
-"""Tests of the bound on bodies of requests."""
+"""Tests of the bounds on bodies of requests and on connections."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import pytest
+from twisted.internet.task import Clock
 from twisted.web.resource import Resource
-from twisted.web.server import Site
 from twisted.web.test.requesthelper import DummyChannel
 
-from vumi.web.limits import DEFAULT_BODY_LIMIT, BoundedRequest, limit_bodies
+from vumi.web.limits import DEFAULT_BODY_LIMIT, BoundedRequest, ConnectionLimits
+from vumi.web.server import BoundedSite
 
 
 @pytest.mark.parametrize(
@@ -28,9 +29,8 @@ from vumi.web.limits import DEFAULT_BODY_LIMIT, BoundedRequest, limit_bodies
 def test_no_more_than_the_limit_is_kept(
     chunks: list[bytes], too_big: bool, kept: bytes, length: int | None
 ) -> None:
-    site = Site(Resource())
-    limit_bodies(site, 10)
-    request: Any = site.requestFactory(DummyChannel(), False)
+    bounded: Any = type("SmallRequest", (BoundedRequest,), {"body_limit": 10})
+    request: Any = bounded(DummyChannel(), False)
     request.gotLength(length)
     for chunk in chunks:
         request.handleContentChunk(chunk)
@@ -41,9 +41,32 @@ def test_no_more_than_the_limit_is_kept(
 
 
 def test_sites_do_not_share_their_limits() -> None:
-    small, usual = Site(Resource()), Site(Resource())
-    limit_bodies(small, 10)
-    limit_bodies(usual)
+    small = BoundedSite(Resource(), Clock(), body_limit=10)
+    usual = BoundedSite(Resource(), Clock())
     limits = [getattr(site.requestFactory, "body_limit", None) for site in (small, usual)]
     assert limits == [10, DEFAULT_BODY_LIMIT]
     assert BoundedRequest.body_limit == DEFAULT_BODY_LIMIT
+
+
+def test_connections_are_counted_in_total_and_by_address() -> None:
+    limits = ConnectionLimits(total=4, per_address=2)
+    first = limits.admit("192.0.2.1")
+    assert first is not None
+    assert limits.admit("192.0.2.1") is not None
+    assert limits.admit("192.0.2.1") is None
+    assert limits.admit("192.0.2.2") is not None
+    assert limits.admit(None) is not None
+    assert limits.admit("192.0.2.3") is None
+    first()
+    assert limits.admit("192.0.2.1") is not None
+
+
+def test_a_network_of_ipv6_counts_as_one_address() -> None:
+    limits = ConnectionLimits(total=10, per_address=1)
+    assert limits.admit("2001:db8:0:1::1") is not None
+    assert limits.admit("2001:db8:0:1:ffff::2") is None
+    assert limits.admit("2001:db8:0:2::1") is not None
+    assert limits.admit("fe80::1%eth0") is not None
+    # The same as the one of IPv4 that it stands for.
+    assert limits.admit("::ffff:192.0.2.1") is not None
+    assert limits.admit("192.0.2.1") is None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from typing import Any
 
 from twisted.internet import reactor
@@ -16,6 +18,7 @@ from twisted.trial.unittest import TestCase
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET
 
+import vumi
 from vumi.tests.utils import LogCatcher
 from vumi.web.server import BoundedSite
 
@@ -69,7 +72,7 @@ class ServerTests(TestCase):
     def test_too_many_headers_end_the_connection(self) -> None:
         channel, wire = self.connect(max_headers=3)
         channel.dataReceived(b"GET /quick HTTP/1.1\r\n" + b"X: 1\r\n" * 4 + b"\r\n")
-        self.assertTrue(wire.value().startswith(b"HTTP/1.1 400 "))
+        self.assertTrue(wire.value().startswith(b"HTTP/1.1 431 "))
         self.assertTrue(wire.disconnecting)
 
     def test_whoever_keeps_a_request_hears_that_its_client_has_gone(self) -> None:
@@ -112,6 +115,20 @@ class ServerTests(TestCase):
     def test_http_2_is_not_offered(self) -> None:
         self.connect()
         self.assertEqual(self.site.acceptableProtocols(), [b"http/1.1"])
+
+
+def test_all_that_listens_for_http_is_bounded() -> None:
+    root = Path(vumi.__file__).parent
+    unbounded = [
+        f"{path.relative_to(root)}: {found}"
+        for path in root.rglob("*.py")
+        if "tests" not in path.parts and path.parent.name != "web"
+        for found in re.findall(
+            r"\b(Site\(|build_web_site\(|HTTPFactory\(|HTTPChannel\()", path.read_text()
+        )
+    ]
+    # A site class that a worker written for the old Vumi brings along.
+    assert unbounded == ["service.py: build_web_site("]
 
 
 class Client(Protocol):

@@ -11,14 +11,23 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import serverFromString
 
-from vumi.config import ConfigInt, ConfigServerEndpoint, ConfigText, ServerEndpointFallback
+from vumi.config import (
+    ConfigInt,
+    ConfigList,
+    ConfigServerEndpoint,
+    ConfigText,
+    ServerEndpointFallback,
+)
 from vumi.transports.smpp.simulator.control import Control
 from vumi.transports.smpp.simulator.script import SmscScript
 from vumi.transports.smpp.simulator.smsc import Smsc
+from vumi.web.same_origin import SameOriginGuard
 from vumi.web.server import BoundedSite
 from vumi.worker import BaseConfig, BaseWorker
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from twisted.internet.interfaces import IListeningPort, IStreamServerEndpoint
 
 __all__ = ["Listening", "SmscWorker", "SmscWorkerConfig"]
@@ -35,17 +44,25 @@ class Listening:
         self._ports: list[IListeningPort] = []
         self._site: BoundedSite | None = None
 
-    async def start(self, smpp: IStreamServerEndpoint, http: IStreamServerEndpoint | None) -> None:
+    async def start(
+        self,
+        smpp: IStreamServerEndpoint,
+        http: IStreamServerEndpoint | None,
+        names: Iterable[str] = (),
+    ) -> None:
         """Listen.
 
         :param smpp: Where ESMEs connect.
         :param http: Where the control is; ``None``: nowhere.
+        :param names: The host names that it is asked for by, besides localhost and addresses.
         :raises CannotListenError: The port is somebody else's.
         """
         self.smsc.start()
         self._ports.append(await smpp.listen(self.smsc.factory))
         if http is not None:
-            self._site = BoundedSite(Control(self.smsc), self.smsc.clock)
+            # A browser on this machine can reach it as well, for any page that it shows.
+            guarded = SameOriginGuard(Control(self.smsc), names)
+            self._site = BoundedSite(guarded, self.smsc.clock)
             self._ports.append(await http.listen(self._site))
         self.smsc.tell("listening")
 
@@ -77,6 +94,18 @@ class SmscWorkerConfig(BaseConfig, SmscScript):
         "endpoint. Without one it isn't.",
         static=True,
     )
+    http_hosts = ConfigList(
+        "The host names that the control is asked for by, besides localhost and addresses: a "
+        "request with another name in its header Host is refused, so that no web page gets to it "
+        "through the browser of somebody near it (DNS rebinding).",
+        default=[],
+        static=True,
+    )
+
+    def post_validate(self) -> None:
+        super().post_validate()
+        if not all(isinstance(name, str) for name in self.http_hosts or ()):
+            self.raise_config_error("Field 'http_hosts' must be a list of texts.")
 
 
 class SmscWorker(BaseWorker):
@@ -99,7 +128,8 @@ class SmscWorker(BaseWorker):
         config = self.get_static_config()
         self._listening = Listening(self.smsc)
         http = serverFromString(self.clock, config.http_endpoint) if config.http_endpoint else None
-        return Deferred.fromCoroutine(self._listening.start(config.twisted_endpoint, http))
+        names = config.http_hosts or []
+        return Deferred.fromCoroutine(self._listening.start(config.twisted_endpoint, http, names))
 
     def teardown_worker(self) -> Any:
         """Listen no more."""

@@ -19,7 +19,7 @@ class ControlTests(SmscTestCase):
     async def ask(self, method: str, path: str, body: Any = None) -> tuple[int, Any]:
         """Ask; gives the status, and what is in the body."""
         data = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
-        response = self.stub.request(method, f"http://smsc.test/{path}", data=data)
+        response = self.stub.request(method, f"http://127.0.0.1/{path}", data=data)
         for _ in range(3):
             await self.simulation.settle()
             self.stub.flush()
@@ -84,7 +84,7 @@ class ControlTests(SmscTestCase):
         await self.simulation.esme(BindType.TX)
         self.assertEqual(await self.ask("POST", "mo", {**MO, "wait": 0}), (200, {"statuses": []}))
         asking = self.stub.request(
-            "POST", "http://smsc.test/mo", data=json.dumps({**MO, "wait": 2}).encode()
+            "POST", "http://127.0.0.1/mo", data=json.dumps({**MO, "wait": 2}).encode()
         )
         await self.simulation.advance(2.1)
         self.stub.flush()
@@ -106,7 +106,7 @@ class ControlTests(SmscTestCase):
         self.open()
         await self.simulation.esme(BindType.TX)
         asking = self.stub.request(
-            "POST", "http://smsc.test/mo", data=json.dumps({**MO, "wait": 2}).encode()
+            "POST", "http://127.0.0.1/mo", data=json.dumps({**MO, "wait": 2}).encode()
         )
         asking.cancel()
         self.stub.flush()
