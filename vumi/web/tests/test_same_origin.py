@@ -27,7 +27,8 @@ def ask(headers: str) -> bytes:
     wire = StringTransport()
     channel.makeConnection(wire)
     channel.dataReceived(f"POST /x HTTP/1.1\r\n{headers}\r\n".encode())
-    return wire.value()
+    answer: bytes = wire.value()
+    return answer
 
 
 @pytest.mark.parametrize(
