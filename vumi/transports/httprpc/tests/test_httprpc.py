@@ -503,7 +503,7 @@ class BoundsTests(HttpTestCase):
         client = self.client().send("/ussd", "POST", b"x" * 101)
         self.assertEqual(client.response.code, 413)
         headers = {f"X-{number}": "1" for number in range(9)}
-        self.assertEqual(self.client().send("/ussd", headers=headers).response.code, 400)
+        self.assertEqual(self.client().send("/ussd", headers=headers).response.code, 431)
 
 
 class LifeTests(HttpTestCase):
