@@ -14,7 +14,6 @@ SQL = ["SQLAlchemy >= 2.0.36", "alembic >= 1.13"]
 EXTRAS = {
     "redis": ["txredisapi >= 1.6", "hiredis >= 3.0", "redis >= 6.0", "fakeredis[lua] >= 2.30"],
     "http": ["treq >= 24.9", "klein >= 24.8"],
-    "msisdn": ["phonenumbers >= 9.0"],
     "sql": SQL,
     "postgres": [*SQL, "psycopg[binary] >= 3.2"],
     "sentry": ["sentry-sdk >= 2.30"],
@@ -53,6 +52,7 @@ setup(
         "PyYAML >= 6.0",
         "zope.interface >= 6.0",
         "click >= 8.1",
+        "phonenumbers >= 9.0",
     ],
     extras_require={**EXTRAS, "all": sorted({dep for deps in EXTRAS.values() for dep in deps})},
     entry_points={

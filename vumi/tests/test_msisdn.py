@@ -13,7 +13,9 @@ from vumi.msisdn import (
     cleanup_msisdn,
     get_operator_name,
     get_operator_number,
+    is_international_number,
     normalize_msisdn,
+    restore_plus,
 )
 
 
@@ -56,6 +58,29 @@ from vumi.msisdn import (
         ("+1234567890123456", "27", "+1234567890123456"),
         ("+123456789012345", "27", "+123456789012345"),
         ("٠٧٦١٢٣٤٥٦٧", "27", "٠٧٦١٢٣٤٥٦٧"),
+        # a name, a USSD code and digits of no country became numbers
+        ("INFO1234567", "", "INFO1234567"),
+        ("INFO1234567", "27", "INFO1234567"),
+        ("0800FLOWERS", "27", "0800FLOWERS"),
+        ("*120*1234#", "", "*120*1234#"),
+        ("*120*1234#", "27", "*120*1234#"),
+        ("*120*27761234567#", "", "*120*27761234567#"),
+        ("#0027761234567", "27", "#0027761234567"),
+        ("27761234567@example.org", "", "27761234567@example.org"),
+        ("999123456789", "", "999123456789"),
+        ("00999123456789", "27", "00999123456789"),
+        ("1234567", "", "1234567"),
+        ("2776123456789012", "27", "2776123456789012"),
+        # with zeros and the country code
+        ("00 27 76 123 4567", "27", "+27761234567"),
+        ("0041791234567", "27", "+41791234567"),
+        # as phones and documents show it
+        ("\u202a+27 76 123 4567\u202c", "", "+27761234567"),
+        ("+27\u00a076\u2011123\u20114567", "", "+27761234567"),
+        # the plus sign came as a space
+        (" 27761234567", "", "+27761234567"),
+        (" 41791234567", "27", "+41791234567"),
+        (" 8123", "27", "8123"),
     ],
 )
 def test_numbers_are_normalized(raw: str, country_code: str, expected: str) -> None:
@@ -64,10 +89,34 @@ def test_numbers_are_normalized(raw: str, country_code: str, expected: str) -> N
         assert normalize_msisdn(raw) == expected
 
 
-@given(st.text("0123456789+- ()a", max_size=20), st.sampled_from(["", "27", "1"]))
+@given(st.text("0123456789+- ()a*#", max_size=20), st.sampled_from(["", "27", "1"]))
 def test_a_sign_is_only_put_before_a_valid_number(raw: str, country_code: str) -> None:
     result = normalize_msisdn(raw, country_code)
-    assert result == raw or re.fullmatch(r"\+[0-9]{7,15}|[0-9]+", result)
+    assert (
+        result in (raw, restore_plus(raw))
+        or re.fullmatch(r"[0-9]+", result)
+        or is_international_number(result)
+    )
+
+
+@pytest.mark.parametrize(
+    ("address", "expected"),
+    [
+        (" 27761234567", "+27761234567"),
+        ("  27 76 123 4567", "+27 76 123 4567"),
+        (" 8123", "8123"),
+        (" 999123456789", "999123456789"),
+        ("27761234567", "27761234567"),
+        ("+27761234567", "+27761234567"),
+        (" INFO1234567", " INFO1234567"),
+        (" *120*1234#", " *120*1234#"),
+        (" 0761234567", " 0761234567"),
+        ("", ""),
+        (" ", " "),
+    ],
+)
+def test_a_plus_sign_that_was_not_escaped_is_taken_back(address: str, expected: str) -> None:
+    assert restore_plus(address) == expected
 
 
 @given(st.text("0123456789+- ", max_size=20), st.sampled_from(["27", "1"]))

@@ -11,7 +11,7 @@ from functools import cache
 from ipaddress import IPv6Address
 from typing import TYPE_CHECKING, Any
 
-from twisted.web.server import Request
+from vumi.web.parameters import ParameterRequest
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,7 +23,7 @@ DEFAULT_BODY_LIMIT = 1024 * 1024
 MAX_CONNECTIONS = 10_000
 
 
-class BoundedRequest(Request):
+class BoundedRequest(ParameterRequest):
     """A request whose body is kept only up to a limit.
 
     What comes after it is read and forgotten, so that the client gets to read the answer.

@@ -15,6 +15,8 @@ from twisted.web.resource import IResource, Resource
 from twisted.web.server import Site
 from zope.interface import implementer
 
+from vumi.web.parameters import ParameterRequest
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
@@ -30,6 +32,8 @@ class LogFilterSite(Site):
 
     A resource sets ``request.do_not_log = True``, as those do that a monitor asks every second.
     """
+
+    requestFactory = ParameterRequest
 
     def log(self, request: Request) -> None:
         """Write a line to the access log, unless the request asks not to."""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from vumi.components.session import SessionManager
 from vumi.config import ConfigBool, ConfigInt, ConfigRegex, ConfigText
+from vumi.damaged_text import decode_text
 from vumi.persist.config import ConfigRedis
 from vumi.transports.httprpc import (
     Answer,
@@ -178,7 +179,7 @@ class AirtelUSSDTransport(HttpRpcTransport):
         ends = message["session_event"] == message.SESSION_CLOSE
         if ends:
             # The next request with this id is a new session, though no clean-up came.
-            session_id = held.request.args[b"SessionID"][0].decode(self.ENCODING)
+            session_id = decode_text(held.request.args[b"SessionID"][0], self.ENCODING)
             await self.session_manager.clear_session(session_id)
         return Answer(
             (message["content"] or "").lstrip(),

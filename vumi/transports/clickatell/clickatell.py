@@ -12,12 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from vumi.config import ConfigInt, ConfigText
 from vumi.persist.config import ConfigRedis
 from vumi.persist.txredis_manager import TxRedisManager
-from vumi.transports.clickatell.wire import (
-    PLATFORM_STATUSES,
-    Unreadable,
-    plain_number,
-    unescape_text,
-)
+from vumi.transports.clickatell.wire import PLATFORM_STATUSES, plain_number, unescape_text
 from vumi.transports.httprpc import Answer, Refused
 from vumi.transports.httpsms import (
     DeliveryReport,
@@ -95,17 +90,13 @@ class ClickatellTransport(HttpSmsTransport):
     def receive(self, incoming: Incoming) -> dict[str, Any]:
         """Make a message of a two-way callback."""
         data = _object(incoming, "messageId", "fromNumber", "toNumber", "text")
-        try:
-            text = unescape_text(str(data["text"]), str(data.get("charset") or ""))
-        except Unreadable as error:
-            raise Refused({"invalid_parameter": ["text"], "reason": str(error)}) from None
         known = ("messageId", "timestamp", "charset", "udh", "keyword")
         return {
             # The platform sends again what was not answered: then with the same id.
             "message_id": f"{self.transport_name}.{data['messageId']}",
             "from_addr": str(data["fromNumber"]),
             "to_addr": str(data["toNumber"]),
-            "content": text,
+            "content": unescape_text(str(data["text"]), str(data.get("charset") or "")),
             "provider": "clickatell",
             "transport_metadata": {
                 "clickatell": {name: data[name] for name in known if data.get(name) is not None}

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from vumi.config import ConfigInt, ConfigText
 from vumi.transports.clickatell.wire import (
     LEGACY_STATUSES,
-    Unreadable,
     decode_text,
     hex_ucs2,
     parse_legacy_answer,
@@ -97,21 +96,18 @@ class ClickatellLegacyTransport(HttpSmsTransport):
     def receive(self, incoming: Incoming) -> dict[str, Any]:
         """Make a message of a callback: parameters, or XML in a parameter ``data``."""
         values = self._of_xml(incoming) if "data" in incoming else incoming.values(self.MESSAGE)
-        # Phone numbers and ids are ASCII; with anything else this is nobody's message.
-        odd = [name for name in values if name != "text" and not values[name].isascii()]
-        if odd:
-            raise Refused({"invalid_parameter": odd}, type="invalid_encoding")
-        try:
-            text = decode_text(values["text"].encode("latin-1"), values.get("charset", ""))
-        except Unreadable as error:
-            raise Refused({"invalid_parameter": ["text"], "reason": str(error)}) from None
+        charset = values.get("charset", "")
+        values = {
+            name: decode_text(value.encode("latin-1"), charset if name == "text" else "")
+            for name, value in values.items()
+        }
         details = ("api_id", "moMsgId", "timestamp", "charset", "udh", "network")
         return {
             # It is sent again if it was not answered: then with the same id.
             "message_id": f"{self.transport_name}.{values['moMsgId']}",
             "from_addr": values["from"],
             "to_addr": values["to"],
-            "content": text,
+            "content": values["text"],
             "provider": "clickatell",
             "transport_metadata": {
                 "clickatell": {name: values[name] for name in details if values.get(name)}
@@ -127,10 +123,13 @@ class ClickatellLegacyTransport(HttpSmsTransport):
         missing = [name for name in self.MESSAGE.required if name not in values]
         if missing:
             raise Refused({"missing_parameter": missing}, type="invalid_inbound_fields")
-        # XML's text is text already.
-        values["text"] = values["text"].encode("utf-8").decode("latin-1")
+        # XML's texts are texts already; those of parameters are not.
         values["charset"] = "UTF-8"
-        return {name: values[name] for name in values if name in self._names}
+        return {
+            name: values[name].encode("utf-8").decode("latin-1")
+            for name in values
+            if name in self._names
+        }
 
     _names: ClassVar[frozenset[str]] = frozenset({*MESSAGE.required, *MESSAGE.optional})
 
@@ -140,8 +139,6 @@ class ClickatellLegacyTransport(HttpSmsTransport):
         status = values["status"]
         if not (status.isascii() and status.isdigit()):
             raise Refused({"invalid_parameter": ["status"]})
-        if not values["cliMsgId"].isascii():
-            raise Refused({"invalid_parameter": ["cliMsgId"]}, type="invalid_encoding")
         return DeliveryReport(
             LEGACY_STATUSES.get(int(status[:4]), "pending"),
             user_message_id=values["cliMsgId"],

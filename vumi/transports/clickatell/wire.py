@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from urllib.parse import unquote_to_bytes
 
-from vumi.errors import VumiError
+from vumi.damaged_text import decode_text as decode_damaged
+from vumi.damaged_text import mend_text
 
 __all__ = [
     "LEGACY_STATUSES",
     "PLATFORM_STATUSES",
-    "Unreadable",
     "decode_text",
     "hex_ucs2",
     "parse_legacy_answer",
@@ -44,38 +44,36 @@ _ID = re.compile(r"ID:\s*(\S+)")
 _ERROR = re.compile(r"ERR:\s*(\d+)\s*(?:,\s*(.*))?")
 
 
-class Unreadable(VumiError):
-    """A text is not in the encoding that it is said to be in."""
-
-
 def decode_text(raw: bytes, charset: str) -> str:
-    """Read a text.
+    """Read a text. What means nothing in its encoding becomes U+FFFD.
 
-    :param charset: What Clickatell says it is encoded in.
-    :raises Unreadable: It isn't, or nobody knows that encoding.
+    :param charset: What Clickatell says it is encoded in. UTF-8 if there is no such encoding.
     """
-    encoding = CHARSETS.get(charset.strip().lower())
-    if encoding is None:
-        raise Unreadable(f"The charset {charset[:50]!r} is not known.")
+    name = charset.strip().lower()
     try:
-        return raw.decode(encoding)
-    except UnicodeDecodeError:
-        raise Unreadable(f"The text is not in {charset or 'UTF-8'}.") from None
+        return decode_damaged(raw, CHARSETS.get(name, name))
+    except (LookupError, ValueError):
+        return decode_damaged(raw)
 
 
 def unescape_text(text: str, charset: str) -> str:
     """Read a text of the platform's: in other encodings than UTF-8 it is percent-escaped bytes.
 
-    :raises Unreadable: See :func:`decode_text`.
+    One in an encoding that is not known stays as it is.
     """
-    if CHARSETS.get(charset.strip().lower()) == "utf-8":
+    name = charset.strip().lower()
+    try:
+        encoding = CHARSETS.get(name, name)
+        if encoding == "utf-8":
+            return text
+        return decode_damaged(unquote_to_bytes(text.replace("+", " ")), encoding)
+    except (LookupError, ValueError):
         return text
-    return decode_text(unquote_to_bytes(text.replace("+", " ")), charset)
 
 
 def hex_ucs2(text: str) -> str:
     """A text as the old API has those that are not plain: UTF-16 in hex digits."""
-    return text.encode("utf-16-be", "replace").hex()
+    return mend_text(text).encode("utf-16-be").hex()
 
 
 def plain_number(address: str) -> str:

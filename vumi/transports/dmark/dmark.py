@@ -10,15 +10,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from vumi.components.session import SessionManager
 from vumi.config import ConfigBool, ConfigInt
-from vumi.config.redact import MASK, is_credential
 from vumi.persist.config import ConfigRedis
-from vumi.transports.httprpc import (
-    Answer,
-    Fields,
-    HttpRpcTransport,
-    HttpRpcTransportConfig,
-    Refused,
-)
+from vumi.transports.httprpc import Answer, Fields, HttpRpcTransport, HttpRpcTransportConfig
 
 if TYPE_CHECKING:
     from vumi.message import TransportUserMessage
@@ -43,18 +36,6 @@ class DmarkUssdTransportConfig(HttpRpcTransportConfig):
     redis_manager = ConfigRedis(
         "Where sessions are kept: the options of the key-value store.", default={}, static=True
     )
-
-
-class Undecodable(Refused):
-    """A request has bytes that are no text."""
-
-    def __init__(self, request: dict[str, Any]) -> None:
-        super().__init__({"invalid_request": request}, type="invalid_encoding")
-        self._request = request
-
-    @property
-    def details(self) -> dict[str, Any]:
-        return {"request": self._request}
 
 
 class DmarkUssdTransport(HttpRpcTransport):
@@ -87,14 +68,6 @@ class DmarkUssdTransport(HttpRpcTransport):
         await self.session_manager.stop()
 
     # From the gateway
-
-    def read_fields(self, request: Any, fields: Fields) -> dict[str, str]:
-        try:
-            return super().read_fields(request, fields)
-        except Refused as error:
-            if error.type == "invalid_encoding":
-                raise Undecodable(_told(request)) from None
-            raise
 
     async def receive(self, incoming: Incoming) -> dict[str, Any]:
         values = incoming.values(self.FIELDS)
@@ -142,21 +115,3 @@ class DmarkUssdTransport(HttpRpcTransport):
                 "action": "end" if ends else "request",
             }
         )
-
-
-def _told(request: Any) -> dict[str, Any]:
-    """A request that can't be read, as it is told to the gateway and in the status."""
-    headers = {
-        name.decode("latin-1"): [
-            MASK if is_credential(name.decode("latin-1")) else value.decode("latin-1")
-            for value in values
-        ]
-        for name, values in request.requestHeaders.getAllRawHeaders()
-    }
-    return {
-        "uri": request.uri.decode("latin-1"),
-        "method": request.method.decode("latin-1"),
-        "path": request.path.decode("latin-1"),
-        "content": request.content.read().decode("latin-1"),
-        "headers": headers,
-    }

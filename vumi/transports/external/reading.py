@@ -9,13 +9,11 @@ import json
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qs
 
-import orjson
-
-from vumi.codecs import VumiCodec
+from vumi.damaged_text import REPLACEMENT, decode_text, read_json
 from vumi.errors import VumiError
 from vumi.msisdn import normalize_msisdn
+from vumi.web.parameters import parse_parameters
 from vumi.web.xml import MalformedXml, parse_xml
 
 if TYPE_CHECKING:
@@ -26,9 +24,6 @@ __all__ = ["KINDS", "Document", "JsonPath", "Source", "Unreadable", "json_path",
 
 #: The keys of objects, and the numbers of items, on the way to something.
 JsonPath = tuple[str, ...]
-
-#: How many parameters a form in an answer may have.
-MAX_PARAMETERS = 1_000
 
 #: What a source may be.
 KINDS = ("parameter", "json", "xml", "header", "body", "constant")
@@ -69,44 +64,27 @@ class Document:
 
     @cached_property
     def text(self) -> str:
-        """The body as a text.
+        """The body as a text."""
+        return self.decoded(self.body)
 
-        :raises Unreadable: It is none.
-        """
-        return self.decoded(self.body, "the body")
+    def decoded(self, data: bytes, encoding: str = "") -> str:
+        """Bytes as a text. What means nothing in the encoding becomes U+FFFD.
 
-    def decoded(self, data: bytes, what: str, encoding: str = "") -> str:
-        """Bytes as a text.
-
-        :param what: What they are, for the error.
-        :param encoding: Another than that of texts.
-        :raises Unreadable: They are none.
+        :param encoding: Another than that of texts. One that Python does not know is as if it were
+            not given.
         """
         try:
-            text: str = VumiCodec().decode(data, encoding or self.encoding)
-        except (ValueError, LookupError):
-            raise Unreadable(what) from None
-        return text
+            return decode_text(data, encoding or self.encoding)
+        except (LookupError, ValueError):
+            # An answer may name any encoding.
+            return decode_text(data)
 
     @cached_property
     def parameters(self) -> Mapping[bytes, Sequence[bytes]]:
         """Name to values."""
         if self._parameters is not None:
             return self._parameters
-        try:
-            # By way of an encoding that has all bytes: what they mean is known later.
-            pairs = parse_qs(
-                self.body.strip().decode("latin-1"),
-                keep_blank_values=True,
-                encoding="latin-1",
-                max_num_fields=MAX_PARAMETERS,
-            )
-        except ValueError:
-            raise Unreadable("the form") from None
-        return {
-            name.encode("latin-1"): [value.encode("latin-1") for value in values]
-            for name, values in pairs.items()
-        }
+        return parse_parameters(self.body.strip())
 
     def parameter(self, name: str) -> bytes | None:
         """The first value of a parameter."""
@@ -120,10 +98,8 @@ class Document:
         :raises Unreadable: It is none.
         """
         try:
-            # Stricter than Python's own: no NaN, no half of a character.
-            orjson.loads(self.body)
-            return json.loads(self.body)
-        except (ValueError, RecursionError):
+            return read_json(self.body)
+        except ValueError:
             raise Unreadable("the JSON") from None
 
     @cached_property
@@ -252,14 +228,24 @@ class Source:
         raw = self._raw(document)
         encoding = self._encoding(document)
         if self.is_hex and raw is not None:
-            digits = raw if isinstance(raw, bytes) else raw.encode("utf-8", "replace")
-            try:
-                raw = bytes.fromhex(digits.decode("ascii"))
-            except ValueError:
-                raise Unreadable(self.shown) from None
+            return self._of_hex(document, raw, encoding)
         if isinstance(raw, bytes):
-            return document.decoded(raw, self.shown, encoding)
+            return document.decoded(raw, encoding)
         return raw
+
+    def _of_hex(self, document: Document, raw: str | bytes, encoding: str) -> str:
+        digits = raw if isinstance(raw, bytes) else raw.encode("utf-8")
+        digits = b"".join(digits.split())
+        # Half an octet at the end: what is before it can be read.
+        is_cut = len(digits) % 2 == 1
+        try:
+            octets = bytes.fromhex(digits[: len(digits) - is_cut].decode("ascii"))
+        except ValueError:
+            raise Unreadable(self.shown) from None
+        if is_cut and not octets:
+            raise Unreadable(self.shown)
+        text = document.decoded(octets, encoding)
+        return text + REPLACEMENT if is_cut and not text.endswith(REPLACEMENT) else text
 
     def _encoding(self, document: Document) -> str:
         charset = self.charset

@@ -169,8 +169,16 @@ def _each(section: Section) -> JsonPath | None:
 
 def found_in(document: Document, sources: Mapping[str, Source]) -> dict[str, str]:
     """Names and texts of what is there."""
-    found = ((name, source.find(document)) for name, source in sources.items())
-    return {name: text for name, text in found if text is not None}
+    found: dict[str, str] = {}
+    for name, source in sources.items():
+        try:
+            text = source.find(document)
+        except Unreadable:
+            # Details: they must not cost the message.
+            continue
+        if text is not None:
+            found[name] = text
+    return found
 
 
 @dataclass(frozen=True)

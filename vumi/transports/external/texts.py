@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from vumi.damaged_text import mend_text
 from vumi.sms_text import fits_gsm, septets
 
 if TYPE_CHECKING:
@@ -96,10 +97,8 @@ def text_values(
 
 
 def _clean(value: Any) -> str | None:
-    """A text that can be encoded; half a character is no reason not to send the rest."""
-    if value is None:
-        return None
-    return str(value).encode("utf-8", "replace").decode("utf-8")
+    """A text that can be encoded."""
+    return None if value is None else mend_text(str(value))
 
 
 def split_text(text: str, most: int, in_septets: bool = False) -> list[str]:

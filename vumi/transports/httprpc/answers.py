@@ -8,8 +8,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-import orjson
-
+from vumi.damaged_text import decode_text, mend_data, mend_text, read_json
 from vumi.errors import VumiError
 
 if TYPE_CHECKING:
@@ -27,7 +26,9 @@ JSON = "application/json; charset=utf-8"
 
 def json_body(data: Any) -> str:
     """Data as JSON, in ASCII: what the old Vumi answered, to the byte."""
-    return json.dumps(data)
+    encoded = json.dumps(data)
+    # Surrogates are escaped as \\ud83d, whether they belong together or not.
+    return json.dumps(mend_data(data)) if "\\ud" in encoded else encoded
 
 
 class Answer:
@@ -44,7 +45,7 @@ class Answer:
     def __init__(
         self, body: str | bytes = b"", code: int = 200, headers: Headers | None = None
     ) -> None:
-        self.body = body.encode("utf-8") if isinstance(body, str) else body
+        self.body = mend_text(body).encode("utf-8") if isinstance(body, str) else body
         self.code = code
         self.headers: Headers = headers or {}
 
@@ -122,24 +123,14 @@ class Incoming:
         """The parameters of the query string and of a form in the body; first values only.
 
         :param fields: Which there should be.
-        :raises Refused: Some are missing, unexpected (with ``validation_mode: strict``) or no text
-            in the transport's encoding.
+        :raises Refused: Some are missing, or unexpected (with ``validation_mode: strict``).
         """
         return self.transport.read_fields(self.request, fields)
 
     def get(self, name: str, default: str = "") -> str:
-        """One parameter's first value, whatever others there are.
-
-        :raises Refused: It is no text in the transport's encoding.
-        """
+        """One parameter's first value, whatever others there are."""
         values: Any = self.request.args.get(name.encode("utf-8"))
-        return self._text(name, values[0]) if values else default
-
-    def _text(self, what: str, value: bytes) -> str:
-        try:
-            return value.decode(self.transport.ENCODING)
-        except UnicodeDecodeError:
-            raise Refused({"invalid_parameter": [what]}, type="invalid_encoding") from None
+        return decode_text(values[0], self.transport.ENCODING) if values else default
 
     @property
     def body(self) -> bytes:
@@ -151,22 +142,19 @@ class Incoming:
 
     @property
     def text(self) -> str:
-        """The body as a text in the transport's encoding.
-
-        :raises Refused: It is none.
-        """
-        return self._text("body", self.body)
+        """The body as a text in the transport's encoding."""
+        return decode_text(self.body, self.transport.ENCODING)
 
     def json(self) -> Any:
         """The body read as JSON, whatever its content type.
 
-        :raises Refused: It is no JSON in UTF-8.
+        Octets that are no UTF-8, and halves of a character, become U+FFFD.
+
+        :raises Refused: It is no JSON.
         """
         try:
-            # Stricter than Python's own: no NaN, no half of a character.
-            orjson.loads(self.body)
-            return json.loads(self.body)
-        except (ValueError, RecursionError):
+            return read_json(self.body)
+        except ValueError:
             raise Refused({"invalid_json": ["body"]}, type="invalid_json") from None
 
     def json_object(self) -> dict[str, Any]:

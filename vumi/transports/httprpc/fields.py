@@ -7,29 +7,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from vumi.errors import VumiError
+from vumi.damaged_text import decode_text
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
 
-__all__ = ["Fields", "UndecodableParameter", "read_parameters"]
+__all__ = ["Fields", "read_parameters"]
 
 #: How many names an error names, and how long each may be.
 MAX_NAMES, MAX_NAME = 50, 100
-
-
-class UndecodableParameter(VumiError, UnicodeDecodeError):
-    """A parameter is no text in the encoding it should have.
-
-    :param name: The parameter's name.
-    :param error: What the decoder said.
-    """
-
-    def __init__(self, name: str, error: UnicodeDecodeError) -> None:
-        UnicodeDecodeError.__init__(
-            self, error.encoding, error.object, error.start, error.end, error.reason
-        )
-        self.name = name
 
 
 class Fields:
@@ -73,10 +59,9 @@ def read_parameters(
     :param parameters: Name to its values, of which the first counts.
     :param required: The names that must be there.
     :param others: Further names that are known.
-    :param encoding: What texts are encoded in.
+    :param encoding: What texts are encoded in. Octets that mean nothing in it become U+FFFD.
     :returns: Name to text of all that are known; the names that are unexpected; and the names that
         are missing, in the order of `required`.
-    :raises UndecodableParameter: One that is known is no text in that encoding.
     """
     values: dict[str, str] = {}
     unexpected: list[str] = []
@@ -86,9 +71,6 @@ def read_parameters(
             if len(unexpected) < MAX_NAMES:
                 unexpected.append(name[:MAX_NAME])
             continue
-        try:
-            values[name] = raw_values[0].decode(encoding)
-        except UnicodeDecodeError as error:
-            raise UndecodableParameter(name, error) from None
+        values[name] = decode_text(raw_values[0], encoding)
     missing = [name for name in required if name not in values]
     return values, unexpected, missing

@@ -23,9 +23,10 @@ from typing import TYPE_CHECKING, Any
 from twisted.internet.defer import Deferred
 
 from vumi.errors import BrokerClosed
+from vumi.msisdn import restore_plus
 from vumi.tasks import settle
 from vumi.transports.httprpc.answers import Answer, Incoming, Refused
-from vumi.transports.httprpc.fields import Fields, UndecodableParameter, read_parameters
+from vumi.transports.httprpc.fields import Fields, read_parameters
 from vumi.transports.httprpc.handover import Handover, instance_of
 from vumi.transports.httprpc.holding import HttpHolding
 from vumi.transports.httprpc.options import STRICT
@@ -79,7 +80,7 @@ class HttpRpcTransport(HttpHolding):
     :meth:`handle_outbound_message` instead, and do all by themselves.
     """
 
-    #: What parameters are encoded in.
+    #: What parameters are encoded in. Octets that mean nothing in it become U+FFFD.
     ENCODING = "UTF-8"
 
     #: Whether a request may wait for a reply, so that replies have to find it.
@@ -150,6 +151,10 @@ class HttpRpcTransport(HttpHolding):
         return self.publish_message(**fields)
 
     def publish_message(self, **kw: Any) -> Deferred[Any]:
+        for name in ("from_addr", "to_addr"):
+            address = kw.get(name)
+            if isinstance(address, str):
+                kw[name] = restore_plus(address)
         held = self._requests.get(kw.get("message_id", ""))
         if held is not None:
             held.to_addr = kw.get("to_addr")
@@ -162,10 +167,7 @@ class HttpRpcTransport(HttpHolding):
 
         :raises Refused: They aren't as they should be.
         """
-        try:
-            values, errors = self.get_field_values(request, fields.required, fields.others)
-        except UndecodableParameter as error:
-            raise Refused({"invalid_parameter": [error.name]}, type="invalid_encoding") from None
+        values, errors = self.get_field_values(request, fields.required, fields.others)
         if errors:
             raise Refused(errors, type="invalid_inbound_fields")
         return values
@@ -182,7 +184,6 @@ class HttpRpcTransport(HttpHolding):
         :param ignored_fields: Names that may be there.
         :returns: Name to text, of both; and the errors, to be answered as JSON: the names under
             ``missing_parameter`` and, with ``validation_mode: strict``, ``unexpected_parameter``.
-        :raises UnicodeDecodeError: One is no text in :attr:`ENCODING`.
         """
         values, unexpected, missing = read_parameters(
             request.args, expected_fields, ignored_fields, self.ENCODING

@@ -18,7 +18,6 @@ from vumi.broker import Publication
 from vumi.tasks import on_outcome, settle
 from vumi.transports.base import Transport
 from vumi.transports.httprpc.answers import Answer, Refused, json_body
-from vumi.transports.httprpc.fields import UndecodableParameter
 from vumi.transports.httprpc.handover import new_instance_id
 from vumi.transports.httprpc.held import HeldRequests
 from vumi.transports.httprpc.options import PERMISSIVE, STRICT, HttpRpcTransportConfig
@@ -287,9 +286,8 @@ class HttpServing(Transport):
         error = failure.value
         if isinstance(error, UnicodeDecodeError):
             # Transports for the old Vumi decode what the client has sent.
-            name = error.name if isinstance(error, UndecodableParameter) else ""
             self.log.info("Request", request_id, "is refused: it is no", error.encoding)
-            error = Refused({"invalid_parameter": [name]}, type="invalid_encoding")
+            error = Refused({"invalid_parameter": [""]}, type="invalid_encoding")
         if isinstance(error, Refused):
             self._statuses.request_refused(error.type, error.details)
             self._finish(request_id, error.answer)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode, urlsplit, urlunsplit
 
+from vumi.damaged_text import mend_data
 from vumi.payload import encode_payload
 from vumi.web.outgoing import OutgoingRequest
 
@@ -23,8 +24,7 @@ JSON = "application/json; charset=utf-8"
 
 def _encoded(parameters: Parameters, encoding: str = "utf-8") -> str:
     pairs = parameters if isinstance(parameters, list | tuple) else parameters.items()  # type: ignore[union-attr]  # the other one is a mapping
-    given = [(name, value) for name, value in pairs if value is not None]
-    # Half a character is no reason not to send the rest.
+    given = [(name, mend_data(value)) for name, value in pairs if value is not None]
     return urlencode(given, encoding=encoding, errors="replace")
 
 
@@ -66,5 +66,5 @@ def json_request(
 ) -> OutgoingRequest:
     """A request whose body is JSON."""
     return OutgoingRequest(
-        method, url, encode_payload(data), {"Content-Type": JSON, **(headers or {})}
+        method, url, encode_payload(mend_data(data)), {"Content-Type": JSON, **(headers or {})}
     )

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import xml.parsers.expat
 import xmlrpc.client
 from typing import Any, NoReturn
 
 from vumi.errors import VumiError
-from vumi.web.xml import xml_text
+from vumi.web.xml import mend_xml, xml_text
 
 __all__ = ["Fault", "MalformedCall", "encode_fault", "encode_result", "parse_call"]
 
@@ -38,9 +39,22 @@ def _refuse_entity(*_declaration: object) -> NoReturn:
 def parse_call(body: bytes) -> tuple[str, tuple[Any, ...]]:
     """Read a method call.
 
+    Characters that are damaged, or that XML can't carry, become U+FFFD.
+
     :returns: The method's name and its parameters, as plain Python data; dates are datetimes.
     :raises MalformedCall: It is none.
     """
+    try:
+        return _parse_call(body)
+    except xml.parsers.expat.ExpatError:
+        pass
+    try:
+        return _parse_call(mend_xml(body))
+    except xml.parsers.expat.ExpatError as error:
+        raise MalformedCall(f"no XML-RPC: {type(error).__name__}") from None
+
+
+def _parse_call(body: bytes | str) -> tuple[str, tuple[Any, ...]]:
     unmarshaller = xmlrpc.client.Unmarshaller(use_builtin_types=True)
     parser: Any = xmlrpc.client.ExpatParser(unmarshaller)
     parser._parser.EntityDeclHandler = _refuse_entity
@@ -49,7 +63,7 @@ def parse_call(body: bytes) -> tuple[str, tuple[Any, ...]]:
         parser.close()
         parameters = unmarshaller.close()
         method: Any = unmarshaller.getmethodname()
-    except MalformedCall:
+    except (MalformedCall, xml.parsers.expat.ExpatError):
         raise
     except Exception as error:  # noqa: BLE001 (the parser raises whatever garbage leads to)
         raise MalformedCall(f"no XML-RPC: {type(error).__name__}") from None

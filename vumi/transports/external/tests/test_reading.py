@@ -72,6 +72,12 @@ TEXT = Document(b'Success "abc-1"\n', header={"X-Id": "h"}.get, encoding="ascii"
             "$",
         ),
         (FORM, Source("constant", "0711000001", country_code="256"), "+256711000001"),
+        # what is damaged was refused
+        (FORM, Source("parameter", "c"), "caf\ufffd"),
+        (Document(b"caf\xff"), Source("body"), "caf\ufffd"),
+        (Document(b"a", encoding="no-such"), Source("body"), "a"),
+        (Document(b'{"a": "ok \\ud83d"}'), Source("json", json_path("a")), "ok \ufffd"),
+        (FORM, Source("constant", "2603260", is_hex=True, charset="utf-16-be"), "☃\ufffd"),
     ],
 )
 def test_what_is_found(document: Document, source: Source, found: str | None) -> None:
@@ -85,9 +91,6 @@ def test_what_is_found(document: Document, source: Source, found: str | None) ->
         (TEXT, Source("xml", "a"), "the XML"),
         (JSON, Source("json", json_path("a.b")), "a.b"),
         (JSON, Source("json", json_path("")), "body"),
-        (FORM, Source("parameter", "c"), "c"),
-        (Document(b"\xff"), Source("body"), "the body"),
-        (Document(b"a", encoding="no-such"), Source("body"), "the body"),
         (TEXT, Source("constant", "0g", is_hex=True), "0g"),
         (Document(b'{"a": NaN}'), Source("json", json_path("a")), "the JSON"),
     ],

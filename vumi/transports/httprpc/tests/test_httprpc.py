@@ -192,11 +192,11 @@ class RefusedRequestsTests(HttpTestCase):
         message = await self.only_message()
         self.assertEqual((message["to_addr"], message["content"]), ("2", "hé"))
 
-    async def test_a_parameter_that_is_no_utf8_is_answered_at_once(self) -> None:
+    async def test_a_parameter_that_is_no_utf8_costs_no_message(self) -> None:
         # The old Vumi's handler raised, and the request hung for four minutes.
         await self.start()
-        client = self.client().send("/ussd?from=1&to=2&text=%FF")
-        self.assertEqual(self.errors_of(client), (400, {"invalid_parameter": ["text"]}))
+        self.client().send("/ussd?from=1&to=2&text=caf%FF")
+        self.assertEqual((await self.only_message())["content"], "caf\ufffd")
 
     async def test_permissive_drops_what_is_unexpected_and_tells_each_name_once(self) -> None:
         await self.start(validation_mode="permissive")
@@ -320,8 +320,7 @@ class BodiesTests(HttpTestCase):
         )
 
     async def test_what_is_no_json_object_is_answered_at_once(self) -> None:
-        bad = [b"", b"[1]", b"{", b'{"a": NaN}', b'{"a": "\xff"}', b'{"a": "\\ud800"}']
-        for body in [*bad, b"[" * 100_000]:
+        for body in [b"", b"[1]", b"{", b'{"a": NaN}', b"\xff", b"[" * 100_000]:
             client = await self.received(body)
             self.assertEqual(client.response.code, 400, body[:20])
             self.assertEqual(json.loads(client.response.body), {"invalid_json": ["body"]})
@@ -344,10 +343,7 @@ class BodiesTests(HttpTestCase):
         client = self.client().send("/ussd?a=1", headers={"X-H": "h"})
         self.assertEqual(json.loads(client.response.body), [True, False, "1", "none", "h", "-"])
         client = self.client().send("/ussd?a=%ff")
-        self.assertEqual(
-            (client.response.code, json.loads(client.response.body)),
-            (400, {"invalid_parameter": ["a"]}),
-        )
+        self.assertEqual(json.loads(client.response.body)[2], "\ufffd")
 
 
 class LateRequestsTests(HttpTestCase):
@@ -443,14 +439,13 @@ class StatusesTests(HttpTestCase):
     async def test_requests_that_make_no_sense_are_told_and_their_answers_are_not(self) -> None:
         await self.start(publish_status=True)
         self.client().send("/ussd")
-        self.client().send("/ussd?from=%ff&to=1&text=2")
+        self.client().send("/ussd?from=1&to=1&text=2&colour=red")
         self.ask()
         await self.helper.kick_delivery()
         self.assertEqual(
             self.statuses(),
             [
                 ("request", "down", "invalid_inbound_fields"),
-                ("request", "down", "invalid_encoding"),
                 ("request", "ok", "request_parsed"),
             ],
         )

@@ -40,5 +40,11 @@ def test_details() -> None:
     assert query.headers == {"X-A": "b"}
     assert query_request("http://h/p", {}).url == "http://h/p"
     assert form_request("http://h", {}, {"Content-Type": "x"}).headers == {"Content-Type": "x"}
-    # Half a character.
-    assert form_request("http://h", {"a": "\ud800"}).body == b"a=%3F"
+
+
+def test_half_a_character_is_sent_as_one_that_all_can_read() -> None:
+    halves = {"a": "ok \ud83d", "b": "\ud83d\ude00"}
+    encoded = "a=ok+%EF%BF%BD&b=%F0%9F%98%80"
+    assert form_request("http://h", halves).body == encoded.encode()
+    assert query_request("http://h", halves).url == f"http://h?{encoded}"
+    assert json_request("http://h", halves).body == '{"a":"ok \ufffd","b":"😀"}'.encode()

@@ -53,13 +53,30 @@ def test_dates_and_faults() -> None:
 
 def test_what_xml_can_not_carry_is_left_out() -> None:
     [read], _ = xmlrpc.client.loads(encode_result(["a\0b\x1b\ufffec", {"\x08k": ("\ud800",)}]))
-    assert read == ["abc", {"k": [""]}]
+    assert read == ["abc", {"k": ["\ufffd"]}]
 
 
 BOMB = (
     b'<?xml version="1.0"?><!DOCTYPE x [<!ENTITY a "ha"><!ENTITY b "&a;&a;">]>'
     b"<methodCall><methodName>&b;</methodName></methodCall>"
 )
+
+
+@pytest.mark.parametrize(
+    ("text", "read"),
+    [
+        (b"caf\xe9", "caf\ufffd"),
+        (b"ok &#55357;&#56832;", "ok 😀"),
+        (b"ok &#xD83D;", "ok \ufffd"),
+        (b"a\x00b", "a\ufffdb"),
+    ],
+)
+def test_a_damaged_character_cost_the_call(text: bytes, read: str) -> None:
+    body = (
+        b"<methodCall><methodName>m</methodName><params><param><value>%b</value></param></params>"
+        b"</methodCall>" % text
+    )
+    assert parse_call(body) == ("m", (read,))
 
 
 @pytest.mark.parametrize(
