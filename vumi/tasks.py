@@ -11,13 +11,22 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from twisted.internet.defer import Deferred, fail, succeed
 
+from vumi.errors import HandleLater, StoreUnavailable
+
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine
 
     from twisted.logger import Logger
     from twisted.python.failure import Failure
 
-__all__ = ["as_deferred", "in_background", "is_pending", "on_outcome", "settle"]
+__all__ = [
+    "as_deferred",
+    "before_all_else",
+    "in_background",
+    "is_pending",
+    "on_outcome",
+    "settle",
+]
 
 T = TypeVar("T")
 
@@ -32,6 +41,18 @@ async def settle(value: Any) -> Any:
     if isinstance(value, Deferred) or iscoroutine(value):
         return await value
     return value
+
+
+async def before_all_else(value: Any) -> Any:
+    """What a store gives for the first step of handling a message.
+
+    :param value: As for :func:`settle`.
+    :raises HandleLater: The store is away. As nothing was done yet, the message can wait for it.
+    """
+    try:
+        return await settle(value)
+    except StoreUnavailable as error:
+        raise HandleLater(str(error)) from error
 
 
 def as_deferred(function: Callable[..., Any], *args: Any, **kw: Any) -> Deferred[Any]:

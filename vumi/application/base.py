@@ -7,18 +7,22 @@ Knows which hook gets which message and event, and how to answer. Knows no trans
 from __future__ import annotations
 
 from copy import deepcopy
+from inspect import iscoroutine
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from twisted.internet.defer import Deferred
+from twisted.python.failure import Failure
 
+from vumi.broker import Publication
 from vumi.config import ConfigDict, ConfigText
-from vumi.errors import InvalidEndpoint
+from vumi.connectors import IgnoreMessage
+from vumi.errors import HandleLater, HandlerRefused, InvalidEndpoint, StoreUnavailable
 from vumi.message import TransportUserMessage
-from vumi.tasks import settle
+from vumi.tasks import on_outcome, settle
 from vumi.worker import BaseConfig, BaseWorker
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable, Collection, Mapping
 
     from vumi.message import TransportEvent
 
@@ -50,6 +54,11 @@ class ApplicationConfig(BaseConfig):
         default={},
         static=True,
     )
+    error_reply = ConfigText(
+        "What a user is told, and his session closed with, if his message made the application "
+        "fail and was not answered yet. Nothing if left out.",
+        static=True,
+    )
 
 
 class ApplicationWorker(BaseWorker):
@@ -62,7 +71,10 @@ class ApplicationWorker(BaseWorker):
 
     A hook may be a plain method, one under ``inlineCallbacks``, or ``async def``. A message is
     acknowledged once its hook is done and everything it has sent is confirmed by the broker. If
-    the hook raises, the message becomes a dead letter and the next one is taken.
+    the hook raises, the message becomes a dead letter and the next one is taken; the user is told
+    the option ``error_reply``, unless the hook has replied before. If it raises
+    :class:`~vumi.errors.StoreUnavailable` before it has sent anything, the message waits and is
+    handled again when the store is back (:class:`~vumi.errors.HandleLater`).
     """
 
     CONFIG_CLASS: ClassVar[Any] = ApplicationConfig
@@ -75,10 +87,22 @@ class ApplicationWorker(BaseWorker):
 
     transport_name: str = ""
 
+    def __init__(self, options: Mapping[str, Any], config: dict[str, Any] | None = None) -> None:
+        #: Ids of the messages in hand -> whether they were replied to.
+        self._in_hand: dict[str, bool] = {}
+        #: How many messages were sent that are no replies to one of those.
+        self._sent_unasked = 0
+        self._error_reply: str | None = None
+        super().__init__(options, config)
+
     # Life
 
     def _validate_config(self) -> Any:
-        self.transport_name = self.get_static_config().transport_name
+        config = self.get_static_config()
+        self.transport_name = config.transport_name
+        # A subclass's option of that name may depend on the message: it then sees to it itself.
+        option = getattr(type(config), "error_reply", None)
+        self._error_reply = config.error_reply if option is not None and option.static else None
         return super()._validate_config()
 
     def setup_connectors(self) -> Deferred[None]:
@@ -87,7 +111,7 @@ class ApplicationWorker(BaseWorker):
     async def _setup_connectors(self) -> None:
         connector = await self.setup_ri_connector(self.transport_name)
         # Looked up at each call: programs replace these on the object.
-        connector.set_default_inbound_handler(lambda msg: self.dispatch_user_message(msg))
+        connector.set_default_inbound_handler(self._take)
         connector.set_default_event_handler(lambda event: self.dispatch_event(event))
 
     def setup_worker(self) -> Deferred[None]:
@@ -121,6 +145,69 @@ class ApplicationWorker(BaseWorker):
         """Called after the last message; may return a Deferred or be ``async``."""
 
     # Messages and events coming in
+
+    def _take(self, message: TransportUserMessage) -> Any:
+        """Have a message handled, and see to it that its user is not left without a word.
+
+        Makes no Deferred where the hook makes none.
+        """
+        message_id: str = message.payload["message_id"]
+        sent_before = self._sent_unasked
+        self._in_hand[message_id] = False
+        try:
+            result = self.dispatch_user_message(message)
+        except Exception:  # noqa: BLE001 (it is raised again, or one that stands for it)
+            return self._failed(Failure(), message, sent_before)
+        if isinstance(result, Publication) and not result.has_listeners():
+            self._in_hand.pop(message_id, None)
+            return result
+        if iscoroutine(result):
+            result = Deferred.fromCoroutine(result)
+        if isinstance(result, Deferred):
+            return result.addCallbacks(
+                self._handled, self._failed, (message,), {}, (message, sent_before)
+            )
+        return self._handled(result, message)
+
+    def _handled(self, result: Any, message: TransportUserMessage) -> Any:
+        if result is False:
+            self._apologise_for(HandlerRefused(), message)
+        self._in_hand.pop(message.payload["message_id"], None)
+        return result
+
+    def _failed(self, failure: Failure, message: TransportUserMessage, sent_before: int) -> Any:
+        """A hook has failed.
+
+        :raises HandleLater: It lacked its store, and nothing was sent: the message can wait.
+        """
+        replied = self._in_hand.get(message.payload["message_id"], False)
+        if failure.check(StoreUnavailable) and not replied and self._sent_unasked == sent_before:
+            self._in_hand.pop(message.payload["message_id"], None)
+            raise HandleLater(str(failure.value)) from failure.value
+        self._apologise_for(failure.value, message)
+        self._in_hand.pop(message.payload["message_id"], None)
+        failure.raiseException()
+
+    def _apologise_for(self, error: BaseException | None, message: TransportUserMessage) -> None:
+        """Tell a user that something went wrong, unless he was answered or has left."""
+        if (
+            not self._error_reply
+            or self._in_hand.get(message.payload["message_id"], False)
+            or message.payload["session_event"] == SESSION_CLOSE
+            or isinstance(error, HandleLater | IgnoreMessage)
+        ):
+            return
+        # Not waited for: the dead letter is not done before the broker has it.
+        try:
+            replied = self.reply_to(message, self._error_reply, continue_session=False)
+        except Exception:  # noqa: BLE001 (the error that is told is the hook's)
+            self.log.err(Failure(), "The error_reply could not be sent")
+            return
+        on_outcome(
+            replied,
+            lambda _: None,
+            lambda failure: self.log.err(failure, "The error_reply could not be sent"),
+        )
 
     def dispatch_user_message(self, message: TransportUserMessage) -> Any:
         """Hand a message to its hook, by its session event. Override it to see all of them."""
@@ -160,6 +247,11 @@ class ApplicationWorker(BaseWorker):
     def _publish_message(
         self, message: TransportUserMessage, endpoint_name: str | None = None
     ) -> Deferred[Any]:
+        in_reply_to = message.payload.get("in_reply_to")
+        if in_reply_to in self._in_hand:
+            self._in_hand[in_reply_to] = True
+        else:
+            self._sent_unasked += 1
         connector = self.connectors[self.transport_name]
         published: Deferred[Any] = connector.publish_outbound(message, endpoint_name)
         return published

@@ -21,7 +21,8 @@ that became a dead letter can be retried. So "at least once" holds, whatever fai
 once" is left for a crash between a message's being handled and its being marked, and for a worker
 that takes longer than `claim_lifetime` over a message that somebody else has too.
 
-If Redis can't be reached, messages are handled without any of this, with a warning in the log.
+While Redis can't be reached, nobody knows what was handled: messages wait in their queue. One that
+was handled and can't be marked is a warning in the log.
 """
 
 from __future__ import annotations
@@ -120,11 +121,7 @@ class DeduplicationMiddleware(StoreMiddleware):
         token = next(self._tokens)
         wait = FIRST_WAIT
         while True:
-            try:
-                owner = await self._claim([key], [token, self._claim_lifetime])
-            except StoreError as error:
-                self._warn("not checked for being a repetition", message_id, error)
-                return message
+            owner = await self._claim([key], [token, self._claim_lifetime])
             if owner == token:
                 message.cache[self._cache_key] = (key, token)
                 return message

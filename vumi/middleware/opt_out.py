@@ -9,8 +9,8 @@ A user who writes one of the `stop_keywords`, and nothing else, is put on the li
 the reason: in a transport or a dispatcher they are nacked.
 
 The list is a Redis hash, ``opt_out:addresses``: the user's address and since when (UTC). While
-Redis can't be reached nobody knows who is on it, so messages to users fail and become dead
-letters, to be retried.
+Redis can't be reached nobody knows who is on it: messages wait in their queue. What an application
+publishes meanwhile fails, and so is handled later, with the message that it answers.
 """
 
 from __future__ import annotations

@@ -10,7 +10,8 @@ tokens away. One script looks and takes, by Redis's own clock, so the limit is o
 that share the key. A message that has to wait has its token already; messages therefore pass in
 the order in which they asked.
 
-If Redis can't be reached messages pass, with a warning in the log.
+While Redis can't be reached, messages that would have to be counted wait in their queue. What a
+worker publishes passes uncounted, with a warning in the log: it has no queue to wait in.
 """
 
 from __future__ import annotations
@@ -118,6 +119,12 @@ class RateLimitMiddleware(StoreMiddleware):
             return message
         return self._limit(message, key)
 
+    def handle_publish_outbound(self, message: Any, connector_name: str) -> Any:
+        key = self._key(message, connector_name)
+        if key is None or not first_pass(self.name, message):
+            return message
+        return self._limit_or_warn(message, key)
+
     def _key(self, message: Any, connector_name: str) -> str | None:
         if self._per == "transport":
             return f"transport:{message['transport_name'] or connector_name}"
@@ -126,9 +133,9 @@ class RateLimitMiddleware(StoreMiddleware):
             user = message.get("group")
         return None if user is None else f"user:{connector_name}:{user}"
 
-    async def _limit(self, message: Any, key: str) -> Any:
+    async def _limit_or_warn(self, message: Any, key: str) -> Any:
         try:
-            wait = float(await self._take([key], self._arguments))
+            return await self._limit(message, key)
         except StoreError as error:
             self.log.warn(
                 "{middleware}: message {message_id} was not counted: {error}",
@@ -138,6 +145,9 @@ class RateLimitMiddleware(StoreMiddleware):
                 error=str(error),
             )
             return message
+
+    async def _limit(self, message: Any, key: str) -> Any:
+        wait = float(await self._take([key], self._arguments))
         if wait > self._patience:
             raise IgnoreMessage(
                 f"Over the limit of {self._rate:g} messages a second for this {self._per}; it may "

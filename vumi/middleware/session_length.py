@@ -75,7 +75,8 @@ class SessionLengthMiddleware(StoreMiddleware):
     """Notes when sessions begin and end.
 
     A message that lacks an address or what its namespace is goes on as it is, with an error in
-    the log; so does one whose session can't be looked up because the store is away.
+    the log. While the store is away, messages wait in their queue. What a worker publishes goes on
+    as it is, with an error in the log: it has no queue to wait in.
     """
 
     CONFIG_CLASS = SessionLengthMiddlewareConfig
@@ -95,6 +96,19 @@ class SessionLengthMiddleware(StoreMiddleware):
     def handle_outbound(self, message: Any, connector_name: str) -> Any:
         return self._note(message, "to_addr")
 
+    def handle_publish_inbound(self, message: Any, connector_name: str) -> Any:
+        return self._note_if_possible(message, "from_addr")
+
+    def handle_publish_outbound(self, message: Any, connector_name: str) -> Any:
+        return self._note_if_possible(message, "to_addr")
+
+    async def _note_if_possible(self, message: Any, address_field: str) -> Any:
+        try:
+            return await self._note(message, address_field)
+        except StoreError as error:
+            log.err(error, f"Session length of message {message['message_id']} not noted")
+            return message
+
     async def _note(self, message: Any, address_field: str) -> Any:
         namespace, address = self._namespace(message), message[address_field]
         if namespace is None or address is None:
@@ -108,10 +122,7 @@ class SessionLengthMiddleware(StoreMiddleware):
             return message
         times = message["helper_metadata"].setdefault(self._field_name, {})
         key = f"{namespace}:{address}:session_created"
-        try:
-            await self._steps(message["session_event"])(times, key)
-        except StoreError as error:
-            log.err(error, f"Session length of message {message['message_id']} not noted")
+        await self._steps(message["session_event"])(times, key)
         return message
 
     def _namespace(self, message: Any) -> str | None:

@@ -23,6 +23,8 @@ from vumi.persist.outages import (
     in_words,
     lost,
     no_master,
+    not_for_now,
+    not_now_code,
     refused,
     unanswered,
     unreachable,
@@ -94,16 +96,15 @@ class BlockingRedis:
                 connection = self._connected(deadline)
                 sent = True
                 return self._ask(connection, words, deadline)
-            except (redis.BusyLoadingError, redis.ReadOnlyError) as error:
-                # It says that it has not done anything.
-                if isinstance(error, redis.ReadOnlyError) and self.where.service is None:
-                    raise response_error(error) from None
-                problem: StoreError = self._unreachable(command, error)
             except redis.AuthenticationError as error:
                 self._disconnect()
                 raise refused(self.where, str(response_error(error))) from None
-            except redis.ResponseError as error:
-                raise response_error(error) from None
+            except (redis.ResponseError, redis.BusyLoadingError) as error:
+                refusal = response_error(error)
+                if not_now_code(str(refusal)) is None:
+                    raise refusal from None
+                # It has not executed anything, so the same may be asked again.
+                problem: StoreError = not_for_now(self.address, command, str(refusal))
             except OUTAGES as error:
                 if not sent:
                     problem = self._unreachable(command, error)
@@ -153,6 +154,8 @@ class BlockingRedis:
                         )
             except redis.ResponseError as error:
                 connection.disconnect()
+                if not_now_code(str(response_error(error))):
+                    raise
                 raise refused(self.where, str(response_error(error))) from None
             except BaseException:
                 connection.disconnect()

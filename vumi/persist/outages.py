@@ -6,6 +6,7 @@ and what to do; none has a password in it. Knows no connection.
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 import OpenSSL.SSL
@@ -17,15 +18,33 @@ if TYPE_CHECKING:
     from vumi.persist.address import RedisAddress
 
 __all__ = [
+    "RECONNECT_CODES",
+    "WAIT_CODES",
     "Refused",
     "closed",
     "in_words",
     "lost",
     "no_master",
+    "not_for_now",
+    "not_now_code",
     "refused",
     "unanswered",
     "unreachable",
 ]
+
+#: With these codes Redis says that it has not executed a command, and that another connection may
+#: find one that does: it loads its data, or it is a replica since a fail-over.
+RECONNECT_CODES = frozenset(["LOADING", "READONLY", "MASTERDOWN"])
+#: With these it says the same, and the connection is as good as another: it has no memory left, it
+#: can't write its data to disk, it lacks replicas, a part of a cluster is away, or it is busy with
+#: a script.
+WAIT_CODES = frozenset(
+    ["OOM", "MISCONF", "NOREPLICAS", "NOQUORUM", "CLUSTERDOWN", "TRYAGAIN", "BUSY"]
+)
+
+#: What a script's error says before Redis 7: its own words, then those of the command.
+_IN_SCRIPT = re.compile(r"ERR Error running script \(.*?: -?(?P<code>[A-Z]+) ", re.DOTALL)
+_TOO_MANY_CLIENTS = "ERR max number of clients reached"
 
 #: Of all that Redis says upon a login that it does not take, each has one of these.
 _ABOUT_LOGIN = ("wrongpass", "noperm", "auth", "password")
@@ -44,6 +63,30 @@ def in_words(reason: Any) -> str:
         return "TLS: " + ", ".join(entry[-1] for entry in reason.args[0])
     words = str(reason).strip().rstrip(".")
     return words or type(reason).__name__
+
+
+def not_now_code(text: str) -> str | None:
+    """The code of an error that says "not now", one of the two sets above; ``None`` of others.
+
+    :param text: What Redis said.
+    """
+    found = _IN_SCRIPT.match(text)
+    code = found["code"] if found else text.partition(" ")[0]
+    if code in RECONNECT_CODES or code in WAIT_CODES:
+        return code
+    # Said instead of the reply to the first command.
+    return "BUSY" if text.startswith(_TOO_MANY_CLIENTS) else None
+
+
+def not_for_now(where: str, command: str, text: str) -> StoreUnavailable:
+    """Redis is there, and does not execute a command for now.
+
+    :param where: Redis's address, without a password.
+    :param text: What it said.
+    """
+    return StoreUnavailable(
+        f"Redis at {where} does not execute {command} for now: {in_words(text)}."
+    )
 
 
 def unreachable(address: RedisAddress, what: str, reason: str, seconds: float) -> StoreUnavailable:

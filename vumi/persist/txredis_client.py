@@ -5,7 +5,8 @@ in flight (written and not answered). Both are in the order in which the command
 so is what Redis answers. A loop (:meth:`TxRedisClient._run`) connects, sends what waits, waits for
 the connection's end and starts over with growing pauses. When a connection ends, what was in
 flight goes back to the head of those who wait if it may be executed twice; the rest fails, as
-nobody knows whether it was.
+nobody knows whether it was. A Redis that says it is a replica, or loads its data, has executed
+nothing: what it refused is sent to the next connection, for which the address is resolved anew.
 
 Every command has the same time, so the oldest one is always the first to run out of it, and one
 timer is enough. A command that runs out of time in flight fails alone, as Redis may be busy; if
@@ -336,7 +337,7 @@ class TxRedisClient:
         if self._closing:
             return fail(closed(self.where, words[0].decode("ascii", "replace")))
         command = Command(words, self._reactor.seconds() + self.timeout, repeatable)
-        if self._link is None:
+        if self._link is None or self._link.put_off:
             self._waiting.append(command)
         else:
             self._link.send(command)

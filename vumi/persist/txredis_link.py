@@ -22,7 +22,14 @@ from txredisapi import ResponseError as Refusal
 from vumi.endpoints import client_endpoint, detect_dead_peer
 from vumi.errors import StoreError, StoreUnavailable
 from vumi.persist.interface import Reply, ResponseError
-from vumi.persist.outages import in_words, no_master, refused
+from vumi.persist.outages import (
+    RECONNECT_CODES,
+    in_words,
+    no_master,
+    not_for_now,
+    not_now_code,
+    refused,
+)
 from vumi.persist.txredis_client import Command
 
 if TYPE_CHECKING:
@@ -35,24 +42,23 @@ __all__ = ["Link", "connect_link"]
 #: How long one of several Sentinels may take, in seconds; less if there is less time.
 SENTINEL_SECONDS = 3.0
 
-#: With these Redis says that it has not done anything, and that another time it will.
-LOADING, READONLY = "LOADING", "READONLY"
-
 
 class Link(RedisProtocol):
     """A connection.
 
     :param clock: Tells the time.
     :param seconds: How long what was sent may stay unacknowledged by the peer's system.
-    :param not_now: Codes of errors upon which the connection is given up for another one.
+    :param where: Redis's address, for words.
 
     :ivar in_flight: What was written and not answered, in order.
-    :ivar put_off: What Redis has put off by such an error, in order.
+    :ivar put_off: What Redis has refused with one of ``RECONNECT_CODES``, in order. With something
+        in it nothing more is to be sent: the connection is given up as soon as all that is in
+        flight is answered.
     :ivar heard_at: When something was last received.
     :ivar lost: Fires with the reason once the connection has ended.
     """
 
-    def __init__(self, clock: Any, seconds: float, not_now: tuple[str, ...]) -> None:
+    def __init__(self, clock: Any, seconds: float, where: str = "an unknown address") -> None:
         super().__init__(charset=None, convertNumbers=False)
         self.in_flight: deque[Command] = deque()
         self.put_off: list[Command] = []
@@ -60,8 +66,9 @@ class Link(RedisProtocol):
         self.heard_at = 0.0
         self._clock = clock
         self._seconds = seconds
-        self._not_now = not_now
+        self._where = where
         self._reason: object = None
+        self._put_off_by = ""
 
     # Twisted's side
 
@@ -94,11 +101,20 @@ class Link(RedisProtocol):
         elif not isinstance(reply, Refusal):
             command.fail(StoreError(in_words(reply)))
             self.abort(f"what answers is not Redis ({in_words(reply)})")
-        elif command.deadline is not None and str(reply).startswith(self._not_now):
-            self.put_off.append(command)
-            self.abort(str(reply))
         else:
-            command.fail(ResponseError(str(reply)))
+            self._refused(command, str(reply))
+        if self.put_off and not self.in_flight:
+            self.abort(self._put_off_by)
+
+    def _refused(self, command: Command, text: str) -> None:
+        code = not_now_code(text)
+        if code is None:
+            command.fail(ResponseError(text))
+        elif code in RECONNECT_CODES and command.deadline is not None:
+            self.put_off.append(command)
+            self._put_off_by = text
+        else:
+            command.fail(not_for_now(self._where, str(command), text))
 
     # Our side
 
@@ -138,13 +154,11 @@ async def connect_link(address: RedisAddress, reactor: Any, seconds: float) -> L
 
 
 async def _connect(address: RedisAddress, reactor: Any, seconds: float) -> Link:
-    not_now: tuple[str, ...] = (LOADING,)
     if address.service is None:
         host, port = address.hosts[0]
     else:
         host, port = await _ask_sentinels(address, reactor, seconds)
-        not_now += (READONLY,)
-    link = await _open(host, port, address, reactor, seconds, not_now)
+    link = await _open(host, port, address, reactor, seconds)
     try:
         await _log_in(link, address, address.login)
         if address.db:
@@ -161,16 +175,9 @@ async def _connect(address: RedisAddress, reactor: Any, seconds: float) -> Link:
     return link
 
 
-async def _open(
-    host: str,
-    port: int,
-    address: RedisAddress,
-    reactor: Any,
-    seconds: float,
-    not_now: tuple[str, ...] = (),
-) -> Link:
+async def _open(host: str, port: int, address: RedisAddress, reactor: Any, seconds: float) -> Link:
     # Half, so that what can be sent again still has time to be.
-    factory = Factory.forProtocol(lambda: Link(reactor, seconds / 2, not_now))
+    factory = Factory.forProtocol(lambda: Link(reactor, seconds / 2, str(address)))
     factory.noisy = False
     endpoint = client_endpoint(host, port, address.tls, reactor, seconds, "Redis")
     return cast("Link", await endpoint.connect(factory))
@@ -186,8 +193,6 @@ async def _granted(link: Link, address: RedisAddress, *words: bytes) -> Reply:
     try:
         return await link.ask(*words)
     except ResponseError as error:
-        if error.code == LOADING:
-            raise StoreUnavailable("it is loading its data") from None
         raise refused(address, str(error)) from None
 
 

@@ -22,6 +22,7 @@ from vumi.dispatchers.router import (
 )
 from vumi.errors import DispatcherError
 from vumi.persist.config import ConfigRedis
+from vumi.tasks import before_all_else
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -156,7 +157,7 @@ class RememberingRouter(BaseDispatchRouter):
     async def _send_remembered(
         self, publish: Callable[[], Any], msg: TransportUserMessage
     ) -> None:
-        await self.remember(msg)
+        await before_all_else(self.remember(msg))
         await issued(publish())
 
     def event_to_sender(
@@ -177,7 +178,7 @@ class RememberingRouter(BaseDispatchRouter):
         self, publish: Callable[[str, Any], Any], msg: TransportEvent, otherwise: Sequence[str]
     ) -> None:
         try:
-            names: Sequence[str] = (await self.recall(msg["user_message_id"]),)
+            names: Sequence[str] = (await before_all_else(self.recall(msg["user_message_id"])),)
         except DispatcherError:
             if not otherwise:
                 raise

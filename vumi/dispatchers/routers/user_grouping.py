@@ -12,6 +12,7 @@ from vumi.dispatchers.router import issued
 from vumi.dispatchers.routers.remembering import RememberingConfig, RememberingRouter
 from vumi.dispatchers.routers.simple import SimpleDispatchConfig, SimpleDispatchRouter
 from vumi.dispatchers.routes import EVENT, INBOUND, Route
+from vumi.tasks import before_all_else
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -65,7 +66,7 @@ class UserGroupingRouter(RememberingRouter, SimpleDispatchRouter):
         return Deferred.fromCoroutine(self._to_group(msg))
 
     async def _to_group(self, msg: TransportUserMessage) -> None:
-        group = await self.get_group_for_user(msg.user())
+        group = await before_all_else(self.get_group_for_user(msg.user()))
         await issued(self.dispatcher.publish_inbound_message(self.groups[group], msg))
 
     def get_group_for_user(self, user_id: str | None) -> Deferred[str]:

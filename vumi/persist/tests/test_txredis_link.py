@@ -22,7 +22,7 @@ from vumi.persist.blocking import BlockingRedis
 from vumi.persist.interface import ResponseError
 from vumi.persist.outages import Refused
 from vumi.persist.txredis_client import Command
-from vumi.persist.txredis_link import LOADING, READONLY, Link, connect_link
+from vumi.persist.txredis_link import Link, connect_link
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -39,8 +39,8 @@ class ReplyTests(TestCase):
     def setUp(self) -> None:
         self.clock = Clock()
 
-    def link(self, *not_now: str) -> Link:
-        link = Link(self.clock, 5, not_now)
+    def link(self) -> Link:
+        link = Link(self.clock, 5, "there:6379")
         self.transport = StringTransport()
         link.makeConnection(self.transport)
         return link
@@ -77,9 +77,8 @@ class ReplyTests(TestCase):
             (b"-ERR no such key\r\n", "ERR", "no such key"),
             (b"-WRONGTYPE Operation against\r\n", "WRONGTYPE", "WRONGTYPE Operation against"),
             (b"-NOSCRIPT No matching script\r\n", "NOSCRIPT", "NOSCRIPT No matching script"),
-            (b"-READONLY You can't\r\n", "READONLY", "READONLY You can't"),
         ):
-            link = self.link(LOADING)
+            link = self.link()
             command = self.sent(link)
             link.dataReceived(received)
             error = self.failureResultOf(command.result, ResponseError).value
@@ -88,15 +87,40 @@ class ReplyTests(TestCase):
             self.assertEqual(self.transport.disconnecting, False)
 
     def test_what_redis_does_not_do_now_is_put_off_and_the_connection_given_up(self) -> None:
-        link = self.link(LOADING, READONLY)
+        link = self.link()
         commands = [self.sent(link) for _ in range(3)]
         link.dataReceived(b"-READONLY You can't\r\n")
+        # Those that are in flight are waited for: whether they were executed is known then.
+        assert not self.transport.disconnecting
         link.dataReceived(b":7\r\n")
         link.dataReceived(b"-LOADING Redis is loading\r\n")
         self.assertEqual(link.put_off, [commands[0], commands[2]])
         self.assertEqual(self.successResultOf(commands[1].result), 7)
         self.assertNoResult(commands[0].result)
         assert self.transport.disconnecting
+
+    def test_what_redis_can_not_do_for_now_makes_the_store_unavailable(self) -> None:
+        for said in (
+            b"-OOM command not allowed when used memory > 'maxmemory'.",
+            b"-MISCONF Redis is configured to save RDB snapshots, but can't",
+            b"-NOREPLICAS Not enough good replicas to write.",
+            b"-CLUSTERDOWN The cluster is down",
+            b"-TRYAGAIN Multiple keys request during rehashing of slot",
+            b"-BUSY Redis is busy running a script.",
+            b"-ERR max number of clients reached",
+            # As Redis 6 tells it of a script.
+            b"-ERR Error running script (call to f_6b): @user_script:1: @user_script: 1: "
+            b"-OOM command not allowed when used memory > 'maxmemory'. ",
+        ):
+            link = self.link()
+            command = self.sent(link)
+            link.dataReceived(said + b"\r\n")
+            error = self.failureResultOf(command.result, StoreUnavailable).value
+            assert "Redis at there:6379 does not execute INCR for now" in str(error)
+            assert isinstance(error, StoreUnavailable)
+            assert not error.maybe_executed
+            # The connection is as good as another.
+            assert not self.transport.disconnecting
 
     def test_what_was_not_asked_for_ends_the_connection_with_its_words(self) -> None:
         link = self.link()
@@ -198,7 +222,7 @@ class ConnectTests(TestCase):
             _, answer = self.answers(*answers)
             db = len(answers) - 1
             error = await self.failing(RedisAddress((self.serve(answer),), db=db))
-            assert "loading" in str(error)
+            assert "LOADING" in str(error)
             assert not isinstance(error, Refused)
 
     async def test_a_refusal_is_told_as_such(self) -> None:
@@ -231,13 +255,28 @@ class ConnectTests(TestCase):
         self.assertEqual(await deferToThread(client.execute, [b"INCR", b"n"]), 7)
         self.assertEqual(asked, [[b"INCR", b"n"]] * 2)
 
-    async def test_a_replica_refuses_a_blocking_client_that_asked_for_it(self) -> None:
-        where = self.serve(lambda words: b"-READONLY You can't\r\n" if words[0] == b"SET" else OK)
-        client = BlockingRedis(RedisAddress((where,)), timeout=5)
+    async def test_a_blocking_client_too_asks_again_what_redis_does_not_do_for_now(self) -> None:
+        for said in (
+            b"-READONLY You can't write against a read only replica.\r\n",
+            b"-OOM command not allowed\r\n",
+            b"-BUSY Redis is busy running a script.\r\n",
+            b"-MASTERDOWN Link with MASTER is down\r\n",
+        ):
+            asked, answer = self.answers(said, OK)
+            where = self.serve(
+                lambda words, answer=answer: answer(words) if words[0] == b"SET" else OK  # type: ignore[misc]  # its own answer in each turn
+            )
+            client = BlockingRedis(RedisAddress((where,)), timeout=5)
+            self.addCleanup(client.close)
+            self.assertEqual(await deferToThread(client.execute, [b"SET", b"key", b"x"]), b"OK")
+            self.assertEqual(len(asked), 2)
+
+    async def test_a_blocking_client_gives_up_what_redis_does_not_do_in_time(self) -> None:
+        where = self.serve(lambda words: b"-OOM command not allowed\r\n")
+        client = BlockingRedis(RedisAddress((where,)), timeout=0.2)
         self.addCleanup(client.close)
-        with self.assertRaises(ResponseError) as caught:
+        with self.assertRaisesRegex(StoreUnavailable, "does not execute SET for now: OOM"):
             await deferToThread(client.execute, [b"SET", b"key", b"x"])
-        self.assertEqual(str(caught.exception), "READONLY You can't")
 
     # Sentinels
 
