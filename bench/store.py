@@ -25,8 +25,8 @@ import click
 from twisted.internet.defer import Deferred, gatherResults
 from twisted.internet.task import react
 
+from vumi.components.message_store.config import open_archive
 from vumi.components.message_store.interface import Kind, Order, Query
-from vumi.components.message_store.opening import open_archive
 from vumi.config.redact import mask_text
 from vumi.errors import StoreError
 from vumi.message import TransportEvent, TransportUserMessage

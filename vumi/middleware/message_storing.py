@@ -29,7 +29,7 @@ from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
 from vumi.components.message_store.config import MessageStoreOptions
-from vumi.components.message_store.purge import Purge
+from vumi.components.message_store.erasing import Purge
 from vumi.components.message_store.store import MessageStore
 from vumi.config import ConfigBool
 from vumi.connectors import event_conversation, inbound_conversation, outbound_conversation

@@ -208,7 +208,7 @@ class PersistenceHelper:
     async def _archive(self) -> Any:
         from twisted.internet import reactor
 
-        from vumi.components.message_store.opening import open_archive
+        from vumi.components.message_store.config import open_archive
 
         archive = open_archive(MEMORY, reactor)
         await archive.open()

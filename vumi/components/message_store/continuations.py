@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
 __all__ = ["continuation", "position"]
 
-_MAX_LENGTH = 8_000
 _FINGERPRINT_BYTES = 6
 
 
@@ -44,8 +43,6 @@ def position(question: Sequence[Any], text: str, *types: type[int | str]) -> tup
     :raises StoreError: It is none, or none of this question.
     """
     try:
-        if len(text) > _MAX_LENGTH:
-            raise ValueError("too long")
         padded = text.encode("ascii") + b"=" * (-len(text) % 4)
         decoded = json.loads(urlsafe_b64decode(padded))
         fingerprint, *where = decoded

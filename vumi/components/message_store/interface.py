@@ -287,7 +287,7 @@ class IMessageArchive(Interface):
         :raises StoreError: The archive can't answer this query; its words say which part.
         """
 
-    # Figures
+    # Counts
 
     def count(kind: Kind, batch_id: str | None = None) -> Deferred[int]:
         """How many there are, in one batch or in all."""

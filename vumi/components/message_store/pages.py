@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import Deferred, succeed
 
+from vumi.components.message_store.base import StorePart, as_datetime, gives_deferred
 from vumi.components.message_store.interface import Kind, Order
-from vumi.components.message_store.part import StorePart, as_datetime, gives_deferred
 from vumi.message import format_vumi_date
 
 if TYPE_CHECKING:

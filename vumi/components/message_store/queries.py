@@ -9,9 +9,9 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from vumi.components.message_store.batches import as_tag
+from vumi.components.message_store.base import DIRECTIONS
 from vumi.components.message_store.interface import Kind, Query
-from vumi.components.message_store.part import DIRECTIONS
+from vumi.components.message_store.messages import as_tag
 from vumi.errors import StoreError, VumiError
 
 if TYPE_CHECKING:

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from vumi.components.message_store.batches import Batches
+from vumi.components.message_store.base import gives_deferred
 from vumi.components.message_store.cache import MessageStoreCache
-from vumi.components.message_store.figures import Figures
-from vumi.components.message_store.forgetting import Forgetting
-from vumi.components.message_store.matching import Matching
-from vumi.components.message_store.messages import Messages
+from vumi.components.message_store.counts import Counts
+from vumi.components.message_store.erasing import Erasing
+from vumi.components.message_store.messages import Batches, Messages
 from vumi.components.message_store.pages import Listings
-from vumi.components.message_store.part import gives_deferred
+from vumi.components.message_store.regex_search import RegexSearch
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,7 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["MessageStore"]
 
 
-class MessageStore(Batches, Messages, Listings, Figures, Matching, Forgetting):
+class MessageStore(Batches, Messages, Listings, Counts, RegexSearch, Erasing):
     """All messages sent and received, their events, and the batches that they belong to.
 
     Each operation gives a Deferred. Operations that fail do so by

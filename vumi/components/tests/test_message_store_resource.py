@@ -18,7 +18,7 @@ from twisted.internet.protocol import ClientFactory, Protocol
 from twisted.internet.threads import deferToThread
 
 from vumi.components.message_store import export
-from vumi.components.message_store.serving import Slots
+from vumi.components.message_store.http.serving import Slots
 from vumi.components.message_store.tests.test_cache import START, event, message
 from vumi.components.message_store_resource import (
     MessageStoreResourceWorker,

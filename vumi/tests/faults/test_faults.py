@@ -25,9 +25,9 @@ from twisted.trial.unittest import TestCase
 from vumi.broker import BrokerAddress, Delivery, Exchange
 from vumi.broker.amqp import AmqpBroker
 from vumi.broker.queue_types import dead_letter_queue
+from vumi.components.message_store.config import open_archive
 from vumi.components.message_store.export import found_pages
 from vumi.components.message_store.interface import Kind, Query
-from vumi.components.message_store.opening import open_archive
 from vumi.message import TransportUserMessage
 from vumi.tests.faults.chain import HEARTBEAT, ROOT, Chain, FreezingLink
 from vumi.tests.faults.network import Phones

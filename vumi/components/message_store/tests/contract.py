@@ -682,6 +682,47 @@ class ArchiveContract(ArchiveSuite):
         page = await archive.page(Kind.OUTBOUND, "b")
         self.assert_equal(page.entries, (Entry("m", START, ""),))
 
+    async def test_very_long_ids_addresses_and_batches_are_paged_found_and_forgotten(self) -> None:
+        # What an archive's index can't hold came back as a page that nobody could go on from.
+        archive = await self.opened()
+        for character in ("x", "+", "\N{SNOWMAN}", "$", "%"):
+            batch, user, other = (character * 3_000 + each for each in ("b", "u", "v"))
+            keys = [f"{character * 3_000}{n}" for n in range(4)]
+            for n, key in enumerate(keys):
+                message = outbound(seconds=n, message_id=key, user=user if n % 2 else other)
+                await archive.store_message(Kind.OUTBOUND, message, [batch])
+                event = ack(key, n, event_id=f"e{key}")
+                self.assert_equal((await archive.store_event(event)).batch_ids, (batch,))
+            await archive.put_batch(Batch(batch, (("pool", f"{character * 3_000}"),)))
+            for order in Order:
+                wanted = keys if order is Order.OLDEST_FIRST else keys[::-1]
+                found = await self.everything(archive.page, Kind.OUTBOUND, batch, order, 1)
+                self.assert_equal(found, wanted)
+                found = await self.everything(
+                    archive.search, Query(batch_id=batch, address=user), order, 1
+                )
+                self.assert_equal(found, [key for key in wanted if keys.index(key) % 2])
+                found = await self.everything(archive.search, Query(address=other), order, 1)
+                self.assert_equal(found, [key for key in wanted if not keys.index(key) % 2])
+                found = await self.everything(archive.page, Kind.EVENT, batch, order, 1)
+                self.assert_equal(found, [f"e{key}" for key in wanted])
+            page = await archive.page(Kind.OUTBOUND, batch, limit=1)
+            self.assert_equal(page.entries, (Entry(keys[0], at(0), other),))
+            self.assert_equal(ids(await archive.message_events(keys[1])), [f"e{keys[1]}"])
+            self.assert_equal(await archive.stats(Kind.OUTBOUND, batch), BatchStats(4, 2))
+            tagged = Query(tag=("pool", character * 3_000), status="ack")
+            self.assert_equal(ids(await archive.search(tagged)), keys[::-1])
+            self.assert_equal(
+                (await archive.get_message(Kind.OUTBOUND, keys[0])).batch_ids, (batch,)
+            )
+            erased = 0
+            while step := await archive.forget(user):
+                erased += step
+            self.assert_equal(erased, 4)
+            self.assert_equal(await archive.count(Kind.OUTBOUND, batch), 2)
+        found = await self.everything(archive.list_batches, limit=2)
+        self.assert_equal(sorted(map(len, found)), [3_001] * 5)
+
     async def test_pages_stay_right_while_others_write(self) -> None:
         archive = await self.opened()
         messages = [inbound(seconds=10 * n, message_id=f"m{n:02}") for n in range(20)]
@@ -1031,7 +1072,7 @@ class ArchiveContract(ArchiveSuite):
         ):
             await self.refused(archive.search, query, order, 1, page.continuation)
 
-    # Figures
+    # Counts
 
     async def test_counts(self) -> None:
         archive = await self.opened()

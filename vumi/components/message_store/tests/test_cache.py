@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from vumi.components.message_store.cache import MessageStoreCache
-from vumi.components.message_store.cache_searches import SEARCH_LEASE
+from vumi.components.message_store.cache.searches import SEARCH_LEASE
 from vumi.components.tests.stores import InProcess, OnRedis
 from vumi.message import TransportEvent, TransportUserMessage, format_vumi_date
 from vumi.persist.redis_manager import RedisManager

@@ -10,7 +10,7 @@ from unittest import mock
 from twisted.internet import reactor
 from twisted.trial.unittest import SynchronousTestCase
 
-from vumi.components.message_store.opening import open_archive
+from vumi.components.message_store.config import open_archive
 from vumi.components.message_store.sql import SqlArchive
 from vumi.errors import ConfigError
 
@@ -65,7 +65,8 @@ class OpenArchiveTests(SynchronousTestCase):
         assert "psycopg" in words, words
         assert "secret" not in words, words
         with mock.patch.dict(sys.modules, {"sqlalchemy": None}):
-            del sys.modules[f"{ROOM}.sql"]
+            for name in [f"{ROOM}.sql", f"{ROOM}.sql.archive"]:
+                del sys.modules[name]
             words = self.refused("sqlite://")
         assert "vumi[sql]" in words, words
 

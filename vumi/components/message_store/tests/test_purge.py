@@ -9,7 +9,7 @@ from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from vumi.components.message_store.purge import Purge
+from vumi.components.message_store.erasing import Purge
 from vumi.errors import StoreUnavailable
 
 NOW = datetime(2026, 1, 31)

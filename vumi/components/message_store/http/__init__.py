@@ -1,0 +1,1 @@
+"""The message store over HTTP: files of batches and of searches, and searches by patterns."""
