@@ -30,6 +30,7 @@ __all__ = [
     "Alphabet",
     "Length",
     "alphabet_of",
+    "begins_inside",
     "cut_octets",
     "fits_gsm",
     "graphemes",
@@ -187,6 +188,11 @@ def graphemes(text: str) -> Iterator[str]:
             cluster = character
     if cluster:
         yield cluster
+
+
+def begins_inside(text: str) -> bool:
+    """Whether a text begins inside of a grapheme: with a mark, say."""
+    return bool(text) and next(graphemes("a" + text)) != "a"
 
 
 def cut_octets(data: bytes, room: int, is_inside: Callable[[bytes, int], bool]) -> Iterator[bytes]:

@@ -15,7 +15,6 @@ publishes meanwhile fails, and so is handled later, with the message that it ans
 
 from __future__ import annotations
 
-import unicodedata
 from typing import Any
 
 from vumi.config import ConfigBool, ConfigList, ConfigText
@@ -25,6 +24,7 @@ from vumi.middleware.passes import first_pass
 from vumi.middleware.store import StoreMiddleware, StoreMiddlewareConfig
 from vumi.msisdn import normalize_msisdn
 from vumi.tasks import in_background
+from vumi.text_matching import bare
 
 __all__ = ["OptOutMiddleware", "OptOutMiddlewareConfig"]
 
@@ -42,7 +42,7 @@ class OptOutMiddlewareConfig(StoreMiddlewareConfig):
 
     stop_keywords = ConfigList(
         "Who writes one of these gets no more messages. The case of letters doesn't matter, nor "
-        "do spaces and punctuation around the word.",
+        "do spaces, punctuation and emoji around the word, nor how a phone encodes it.",
         default=["STOP"],
         static=True,
     )
@@ -70,28 +70,13 @@ class OptOutMiddlewareConfig(StoreMiddlewareConfig):
         super().post_validate()
         for name in ("stop_keywords", "start_keywords"):
             for keyword in getattr(self, name) or ():
-                if not isinstance(keyword, str) or not _bare(keyword):
+                if not isinstance(keyword, str) or not bare(keyword):
                     self.raise_config_error(f"Field '{name}' must list words, not {keyword!r}.")
-        both = {*map(_bare, self.stop_keywords or ())} & {*map(_bare, self.start_keywords or ())}
+        both = {*map(bare, self.stop_keywords or ())} & {*map(bare, self.start_keywords or ())}
         if both:
             self.raise_config_error(
                 f"Fields 'stop_keywords' and 'start_keywords' both have {min(both)!r}."
             )
-
-
-def _bare(text: str) -> str:
-    """A text as keywords are compared: without case, and no more than its words."""
-    start, end = 0, len(text)
-    while start < end and not _is_word(text[start]):
-        start += 1
-    while end > start and not _is_word(text[end - 1]):
-        end -= 1
-    return " ".join(text[start:end].casefold().split())
-
-
-def _is_word(char: str) -> bool:
-    # Letters, numbers, and marks, which some scripts' words are partly made of.
-    return unicodedata.category(char)[0] in "LMN"
 
 
 class OptOutMiddleware(StoreMiddleware):
@@ -102,8 +87,8 @@ class OptOutMiddleware(StoreMiddleware):
 
     def __init__(self, name: str, config: Any, worker: Any) -> None:
         super().__init__(name, config, worker)
-        self._stop = frozenset(map(_bare, self.config.stop_keywords or ()))
-        self._start = frozenset(map(_bare, self.config.start_keywords or ()))
+        self._stop = frozenset(map(bare, self.config.stop_keywords or ()))
+        self._start = frozenset(map(bare, self.config.start_keywords or ()))
         self._stop_reply, self._start_reply = self.config.stop_reply, self.config.start_reply
         self._allow_replies = self.config.allow_replies
         self._country_code = self.config.country_code
@@ -118,7 +103,7 @@ class OptOutMiddleware(StoreMiddleware):
 
     def handle_inbound(self, message: Any, connector_name: str) -> Any:
         content = message["content"]
-        word = _bare(content) if isinstance(content, str) else ""
+        word = bare(content) if isinstance(content, str) else ""
         leaves = word in self._stop
         if not (leaves or word in self._start) or message["from_addr"] is None:
             return message

@@ -5,19 +5,32 @@ into pages and what a session holds are its neighbours' business.
 
 Theory of operation. A session in the key-value store says where a user is and what was shown last.
 Each message is one step: load the session, take the answer, go to the next state, save the
-session, reply. A message that comes a second time (its id is that of the last step) changes
-nothing and is given the same reply. A session that the user or the network has closed stays: who
-comes back is asked whether to go on there.
+session, reply. A message that comes again after its step, or that failed and comes again when the
+user has gone on, changes nothing and is given the last reply. Without the store the message waits:
+nothing was done yet, or what was done is kept in this process until it is saved.
+
+A session that the user or the network has closed stays: who comes back is asked whether to go on
+there. A session that an older release has left and that no longer fits the states is begun anew,
+or asked again where that is enough.
 """
 
 from __future__ import annotations
 
+import hashlib
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from twisted.internet.defer import Deferred
 
 from vumi.application.base import ApplicationConfig, ApplicationWorker
-from vumi.application.menus.pages import LEAST_ROOM, numbered, room_for_text, split_pages
+from vumi.application.menus.pages import (
+    LEAST_ROOM,
+    fits,
+    numbered,
+    room_for_text,
+    shortened,
+    split_pages,
+)
 from vumi.application.menus.progress import Option, Progress
 from vumi.application.menus.states import (
     Choice,
@@ -33,10 +46,11 @@ from vumi.application.menus.states import (
 )
 from vumi.components.session import SessionManager
 from vumi.config import ConfigInt
-from vumi.errors import ConfigError
+from vumi.connectors import IgnoreMessage
+from vumi.errors import ConfigError, HandleLater, StoreUnavailable
 from vumi.persist.config import ConfigRedis
 from vumi.persist.txredis_manager import TxRedisManager
-from vumi.tasks import settle
+from vumi.tasks import before_all_else, settle
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -50,6 +64,9 @@ __all__ = ["MenuApplication", "MenuConfig"]
 DEFAULT_PAGE_LENGTH = 160
 DEFAULT_SESSION_LENGTH = 24 * 60 * 60
 
+#: More steps than this are not kept in memory while the store is away.
+MOST_UNSAVED = 1000
+
 GO_ON, START_AGAIN = "go on", "start again"
 
 
@@ -57,8 +74,9 @@ class MenuConfig(ApplicationConfig):
     """Options of every application made of menus."""
 
     page_length = ConfigInt(
-        "How many characters a message may have. What is longer is cut into pages, and the user "
-        "turns them. USSD takes 182, on some networks 160. 0 is any number.",
+        "How many characters of the GSM alphabet a message may have. What is longer is cut into "
+        "pages, and the user turns them. USSD takes 182, on some networks 160; of other alphabets "
+        "80 and 70 then have room. 0 is any number.",
         default=DEFAULT_PAGE_LENGTH,
         static=True,
     )
@@ -120,6 +138,11 @@ class MenuApplication(ApplicationWorker):
     wrong_choice: Words = "Please send the number of your choice."
     #: Said before a question if nothing was sent, and the question has no error text.
     no_answer: Words = "Please send an answer."
+    #: Said before a question if its check refuses an answer, and the question has no error text.
+    wrong_answer: Words = "Please send another answer."
+    #: Said once to a user whose session is from before the application was changed, and can't go
+    #: on where it was.
+    changed: Words = "Sorry, this service has changed."
 
     #: The key-value store, while the application runs. Its keys begin with the prefix that
     #: ``redis_manager`` has; keys beginning with ``menus:`` are in use.
@@ -162,6 +185,9 @@ class MenuApplication(ApplicationWorker):
             raise ConfigError(problems=problems)
         self._states = {state.name: state for state in states}
         self._first = states[0].name
+        self._release = _fingerprint(states)
+        #: Ids of messages -> steps that could not be saved yet
+        self._unsaved: dict[str, Progress] = {}
         return super()._validate_config()
 
     def setup_worker(self) -> Deferred[None]:
@@ -200,28 +226,74 @@ class MenuApplication(ApplicationWorker):
 
     async def _step(self, message: TransportUserMessage, begins: bool) -> None:
         user = str(message.user())
-        progress = self._read(user, await self.sessions.load_session(user))
         message_id: str = message["message_id"]
-        if progress is None or progress.message_id != message_id:
-            conversation = Conversation(user, {} if progress is None else progress.answers)
-            conversation.message = message
-            progress = await self._advance(conversation, progress, begins)
-            progress.answers = conversation.answers
-            progress.message_id = message_id
-            await self.sessions.save_session(user, progress.to_session(), replace=True)
+        progress = self._unsaved.get(message_id)
+        if progress is None:
+            session = await before_all_else(self.sessions.load_session(user))
+            before = self._read(user, session)
+            if before is not None and before.knows(message_id):
+                self.log.info("Message", message_id, "was answered before; it changes nothing")
+                await self._say(message, before)
+                return
+            progress = await self._next(message, before, begins)
+        await self._save(user, progress)
+        await self._say(message, progress)
+
+    async def _say(self, message: TransportUserMessage, progress: Progress) -> None:
         await self.reply_to(message, progress.reply, continue_session=not progress.is_over)
+
+    async def _next(
+        self, message: TransportUserMessage, before: Progress | None, begins: bool
+    ) -> Progress:
+        """The step that a message makes."""
+        user, message_id = str(message.user()), message["message_id"]
+        conversation = Conversation(user, {} if before is None else dict(before.answers))
+        conversation.message = message
+        try:
+            progress = await self._advance(conversation, before, begins)
+        except (HandleLater, StoreUnavailable, IgnoreMessage):
+            raise
+        except Exception:
+            await self._note_failure(user, before, message_id)
+            raise
+        progress.follow(before, message_id)
+        progress.answers = conversation.answers
+        progress.release = self._release
+        return progress
+
+    async def _save(self, user: str, progress: Progress) -> None:
+        """Save a step.
+
+        :raises HandleLater: The store is away. The step is kept here, so that it isn't made twice.
+        """
+        try:
+            await self.sessions.save_session(user, progress.to_session(), replace=True)
+        except StoreUnavailable as error:
+            while len(self._unsaved) >= MOST_UNSAVED:
+                del self._unsaved[next(iter(self._unsaved))]
+            self._unsaved[progress.message_id] = progress
+            raise HandleLater(str(error)) from error
+        self._unsaved.pop(progress.message_id, None)
+
+    async def _note_failure(self, user: str, before: Progress | None, message_id: str) -> None:
+        """Remember a message that becomes a dead letter: retried, it may come too late."""
+        # Who has no session begins with the next message.
+        noted = Progress(self._first, pages=[""], ends=True) if before is None else before
+        noted.note_failure(message_id)
+        try:
+            await self.sessions.save_session(user, noted.to_session(), replace=True)
+        except Exception:  # noqa: BLE001 (the error that counts is the message's own)
+            self.log.warning("That message", message_id, "failed could not be remembered")
 
     def _read(self, user: str, session: Mapping[str, str]) -> Progress | None:
         """What a session says; ``None`` if the user is to begin."""
         if not session:
             return None
         try:
-            progress = Progress.from_session(session)
+            return Progress.from_session(session)
         except ValueError as error:
             self.log.warning("The session of", user, "can't be read; it begins anew:", error)
             return None
-        # States may be gone since the application was changed.
-        return progress if progress.state in self._states else None
 
     async def _advance(
         self, conversation: Conversation, progress: Progress | None, begins: bool
@@ -229,6 +301,23 @@ class MenuApplication(ApplicationWorker):
         """One step: what to say next."""
         if progress is None or progress.is_over or (begins and progress.ends):
             return await self._begin(conversation)
+        state = self._states.get(progress.state)
+        if state is None or (isinstance(state, End) and not progress.ends):
+            return await self._begin_changed(conversation)
+        try:
+            return await self._go_on(conversation, progress, begins)
+        except (HandleLater, StoreUnavailable, IgnoreMessage):
+            raise
+        except Exception:
+            if progress.release == self._release:
+                raise
+            self.log.err(None, f"The session of {conversation.user} is of an older release")
+            return await self._begin_changed(conversation)
+
+    async def _go_on(
+        self, conversation: Conversation, progress: Progress, begins: bool
+    ) -> Progress:
+        """A step of a conversation that is not over."""
         if begins:
             # Nothing is lost by showing the first question again.
             if progress.state == self._first and not conversation.answers:
@@ -236,8 +325,9 @@ class MenuApplication(ApplicationWorker):
             return await self._ask_to_go_on(conversation, progress.state)
         text = str(conversation.message["content"] or "").strip()
         if progress.turns_page(text):
-            progress.turn_page()
-            return progress
+            turned = replace(progress)
+            turned.turn_page()
+            return turned
         if progress.asks_to_go_on:
             option = progress.chosen(text)
             if option is None:
@@ -251,9 +341,12 @@ class MenuApplication(ApplicationWorker):
             return await self._show(conversation, progress.state, str(error))
         return await self._show(conversation, next_state)
 
-    async def _begin(self, conversation: Conversation) -> Progress:
+    async def _begin(self, conversation: Conversation, before: str = "") -> Progress:
         conversation.answers.clear()
-        return await self._show(conversation, self._first)
+        return await self._show(conversation, self._first, before)
+
+    async def _begin_changed(self, conversation: Conversation) -> Progress:
+        return await self._begin(conversation, await _words(self.changed, conversation))
 
     # Answers
 
@@ -264,10 +357,15 @@ class MenuApplication(ApplicationWorker):
         """
         state = cast("Question | Menu", self._states[progress.state])
         leads_to: Next | None
+        if isinstance(state, Menu) != bool(progress.options):
+            # It was a question, and is a menu now, or the other way round.
+            raise Invalid(await _words(self.changed, conversation))
         if isinstance(state, Menu):
             option = progress.chosen(text)
             if option is None:
                 raise Invalid(await _words(self.wrong_choice, conversation))
+            if option.next is not None and option.next not in targets(state):
+                raise Invalid(await _words(self.changed, conversation))
             conversation.answers[state.name] = option.value
             leads_to = option.next or state.next
         else:
@@ -275,9 +373,7 @@ class MenuApplication(ApplicationWorker):
             leads_to = state.next
         name = await settle(leads_to(conversation)) if callable(leads_to) else leads_to
         if name not in targets(state):
-            raise MenuError(
-                f"State {state.name!r} leads to {name!r}, which is not in its 'leads_to'."
-            )
+            raise _leads_astray(state, name)
         return cast("str", name)
 
     async def _checked(self, question: Question, conversation: Conversation, text: str) -> str:
@@ -287,14 +383,14 @@ class MenuApplication(ApplicationWorker):
         if question.check is None:
             return text
         try:
-            kept = await settle(question.check(text))
+            return str(await settle(question.check(text)))
         except Invalid:
             raise
-        except ValueError:
+        except (ValueError, ArithmeticError, LookupError) as problem:
+            # What a converter such as int, Decimal or a dict's look-up says of what it can't take.
             if error is None:
-                raise
-            raise Invalid(await _words(error, conversation)) from None
-        return str(kept)
+                self.log.warning("State", question.name, "took no answer:", repr(problem))
+            raise Invalid(await _words(error or self.wrong_answer, conversation)) from None
 
     # Questions
 
@@ -310,7 +406,7 @@ class MenuApplication(ApplicationWorker):
         elif isinstance(state, Menu):
             options = await self._options(state, conversation)
         text = await _words(state.text, conversation)
-        progress = self._progress(name, f"{before}\n{text}" if before else text, options)
+        progress = self._progress(name, text, options, before)
         progress.ends = isinstance(state, End)
         return progress
 
@@ -326,6 +422,8 @@ class MenuApplication(ApplicationWorker):
         for choice in map(as_choice, choices):
             label = await _words(choice.label, conversation)
             value = label if choice.value is None else choice.value
+            if choice.next is not None and choice.next not in targets(menu):
+                raise _leads_astray(menu, choice.next)
             options.append(Option(label, value, choice.next))
         return options
 
@@ -333,20 +431,37 @@ class MenuApplication(ApplicationWorker):
         self, conversation: Conversation, state: str, again: bool = False
     ) -> Progress:
         text = await _words(self.resume_question, conversation)
-        if again:
-            text = f"{await _words(self.wrong_choice, conversation)}\n{text}"
+        before = await _words(self.wrong_choice, conversation) if again else ""
         options = [
             Option(await _words(self.resume_yes, conversation), GO_ON),
             Option(await _words(self.resume_no, conversation), START_AGAIN),
         ]
-        progress = self._progress(state, text, options)
+        progress = self._progress(state, text, options, before)
         progress.asks_to_go_on = True
         return progress
 
-    def _progress(self, state: str, text: str, options: list[Option]) -> Progress:
+    def _progress(self, state: str, text: str, options: list[Option], before: str) -> Progress:
+        """What is shown of a state.
+
+        :param before: What to say before it. A state that has room on one page stays there.
+        """
         lines = numbered([option.label for option in options])
+        whole = "\n".join([text, *lines])
+        if before and fits(whole, self._page_length):
+            before = shortened(before, whole, self._page_length)
+        text = f"{before}\n{text}" if before else text
         pages = split_pages(text, lines, self._page_length, self.more, self.back)
         return Progress(state, pages=pages, options=options)
+
+
+def _leads_astray(state: State, name: Any) -> MenuError:
+    return MenuError(f"State {state.name!r} leads to {name!r}, which is not in its 'leads_to'.")
+
+
+def _fingerprint(states: Sequence[State]) -> str:
+    """What tells one release's states from another's: their names, kinds and ways."""
+    outline = [(state.name, type(state).__name__, targets(state)) for state in states]
+    return hashlib.sha256(repr(outline).encode()).hexdigest()[:12]
 
 
 async def _words(words: Words, conversation: Conversation) -> str:

@@ -10,11 +10,15 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from vumi.application.menus.pages import TURN
+from vumi.text_matching import bare, decimal_number, folded
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 __all__ = ["Option", "Progress"]
+
+#: How many messages are remembered: of those that were answered, and of those that failed.
+MOST_SEEN, MOST_FAILED = 50, 10
 
 
 @dataclass(frozen=True)
@@ -43,6 +47,10 @@ class Progress:
     :ivar ends: Whether the conversation is over after the last page.
     :ivar asks_to_go_on: Whether what was shown is the question whether to go on.
     :ivar message_id: The message that was answered by this.
+    :ivar seen: The messages that were answered before, in this conversation and those before it.
+    :ivar failed: Messages that failed -> the step at which they did.
+    :ivar step: How many messages were answered; finished conversations count on.
+    :ivar release: What the states were when this was shown, as a fingerprint.
     """
 
     state: str
@@ -53,6 +61,10 @@ class Progress:
     ends: bool = False
     asks_to_go_on: bool = False
     message_id: str = ""
+    seen: list[str] = field(default_factory=list)
+    failed: dict[str, int] = field(default_factory=dict)
+    step: int = 0
+    release: str = ""
 
     @property
     def reply(self) -> str:
@@ -68,8 +80,8 @@ class Progress:
         """Whether an answer asks for another page."""
         if self.page < len(self.pages) - 1:
             # There is nothing else to answer at the end.
-            return self.ends or text == TURN
-        return bool(self.options) and len(self.pages) > 1 and text == TURN
+            return self.ends or decimal_number(text) == int(TURN)
+        return bool(self.options) and len(self.pages) > 1 and decimal_number(text) == int(TURN)
 
     def turn_page(self) -> None:
         """Go to the next page, from the last to the first."""
@@ -77,14 +89,45 @@ class Progress:
 
     def chosen(self, text: str) -> Option | None:
         """The choice that an answer means: by its number, or by its label."""
-        word = text.strip().casefold()
-        number = word.removesuffix(".")
-        if number.isdecimal() and 1 <= int(number) <= len(self.options):
-            return self.options[int(number) - 1]
-        for option in self.options:
-            if option.label.strip().casefold() == word:
-                return option
+        number = decimal_number(text)
+        if number is not None and 1 <= number <= len(self.options):
+            return self.options[number - 1]
+        # Labels such as "+" and "-" are what they are; else punctuation doesn't matter.
+        for form in (folded, bare):
+            word = form(text)
+            fitting = [option for option in self.options if word and form(option.label) == word]
+            if fitting:
+                # Which of several is meant is not known, unless they are the same in all.
+                return fitting[0] if form is folded or len(fitting) == 1 else None
         return None
+
+    # Messages that come again
+
+    def knows(self, message_id: str) -> bool:
+        """Whether a message is to change nothing: it was answered, or the user has gone on since
+        it failed."""
+        if message_id == self.message_id or message_id in self.seen:
+            return True
+        return self.failed.get(message_id, self.step) != self.step
+
+    def note_failure(self, message_id: str) -> None:
+        """Remember that a message has failed at this step."""
+        self.failed.pop(message_id, None)
+        self.failed[message_id] = self.step
+        self.failed = dict([*self.failed.items()][-MOST_FAILED:])
+
+    def follow(self, before: Progress | None, message_id: str) -> None:
+        """Take over what is remembered of messages, and add the one that is answered by this.
+
+        :param before: What was there until now; may be this itself.
+        """
+        if before is not None:
+            earlier = [before.message_id] if before.message_id else []
+            self.seen = [*before.seen, *earlier][-MOST_SEEN:]
+            self.failed = {key: at for key, at in before.failed.items() if key != message_id}
+            self.step = before.step
+        self.step += 1
+        self.message_id = message_id
 
     # As a session
 
@@ -96,6 +139,10 @@ class Progress:
             "options": [[option.label, option.value, option.next] for option in self.options],
             "ends": self.ends,
             "asks_to_go_on": self.asks_to_go_on,
+            "seen": self.seen,
+            "failed": self.failed,
+            "step": self.step,
+            "release": self.release,
         }
         return {
             "state": self.state,
@@ -121,8 +168,13 @@ class Progress:
                 ends=bool(shown["ends"]),
                 asks_to_go_on=bool(shown["asks_to_go_on"]),
                 message_id=session["message_id"],
+                # Not in sessions of older versions.
+                seen=[str(seen) for seen in shown.get("seen", ())],
+                failed={str(key): int(at) for key, at in shown.get("failed", {}).items()},
+                step=int(shown.get("step", 0)),
+                release=str(shown.get("release", "")),
             )
-        except (KeyError, TypeError) as error:
+        except (AttributeError, KeyError, TypeError) as error:
             raise ValueError(f"This is no session of a menu: {error!r}") from error
         if not 0 <= progress.page < len(progress.pages):
             raise ValueError("This session of a menu has no such page.")

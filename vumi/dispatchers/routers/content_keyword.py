@@ -11,9 +11,10 @@ from vumi.dispatchers.router import publish_to_each
 from vumi.dispatchers.routers.remembering import RememberingConfig, RememberingRouter
 from vumi.dispatchers.routes import EVENT, INBOUND, OUTBOUND, Route
 from vumi.errors import DispatcherError
+from vumi.text_matching import bare, first_word, folded
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from vumi.config import Config
     from vumi.message import TransportEvent, TransportUserMessage
@@ -31,7 +32,7 @@ class ConfigRules(ConfigField[list[Rule]]):
     field_type = "list of rules"
 
     def clean(self, value: Any) -> list[Rule]:
-        """The rules, with their keywords in lower case."""
+        """The rules, with their keywords as they are compared."""
         if not isinstance(value, list | tuple):
             self.raise_config_error("is not a list of rules.")
         return [self._clean_rule(f"rule {n}", rule) for n, rule in enumerate(value, 1)]
@@ -50,7 +51,7 @@ class ConfigRules(ConfigField[list[Rule]]):
             if not isinstance(text, str):
                 # So 9292 and yes are told from '9292' and 'yes'.
                 self.raise_config_error(f"{title}: {key} is no text: in YAML, quote it.")
-            cleaned[key] = text.lower() if key == "keyword" else text
+            cleaned[key] = folded(text) if key == "keyword" else text
         return cleaned
 
 
@@ -60,13 +61,13 @@ class ConfigKeywords(ConfigField[dict[str, str]]):
     field_type = "dict"
 
     def clean(self, value: Any) -> dict[str, str]:
-        """The keyword by name, in lower case."""
+        """The keyword by name, as it is compared."""
         if not isinstance(value, dict):
             self.raise_config_error("is not a dict.")
         for name, keyword in value.items():
             if not isinstance(keyword, str):
                 self.raise_config_error(f"at {name!r} has no text: in YAML, quote it.")
-        return {name: keyword.lower() for name, keyword in value.items()}
+        return {name: folded(keyword) for name, keyword in value.items()}
 
 
 class ContentKeywordConfig(RememberingConfig):
@@ -74,8 +75,9 @@ class ContentKeywordConfig(RememberingConfig):
 
     rules = ConfigRules(
         "Rules, each with: app (the exposed name), keyword (the message's first word, in any "
-        "case), and, if they matter, to_addr (whom the message must be for) and prefix (what its "
-        "from_addr must begin with). Each exposed name with a rule that fits gets a copy.",
+        "case, with or without punctuation and emoji around it), and, if they matter, to_addr "
+        "(whom the message must be for) and prefix (what its from_addr must begin with). Each "
+        "exposed name with a rule that fits gets a copy.",
         default=[],
         static=True,
     )
@@ -108,6 +110,9 @@ class ContentKeywordRouter(RememberingRouter):
                 {"app": app, "keyword": keyword}
                 for app, keyword in (options.keyword_mappings or {}).items()
             ),
+        ]
+        self._bare_rules: list[Rule] = [
+            {**rule, "keyword": bare(rule["keyword"])} for rule in self.rules
         ]
         self.fallback_application: str | None = options.fallback_application
         self.transport_mappings: dict[str | None, str] = dict(options.transport_mappings or {})
@@ -142,26 +147,33 @@ class ContentKeywordRouter(RememberingRouter):
     # Messages
 
     def dispatch_inbound_message(self, msg: TransportUserMessage) -> Any:
-        words = (msg["content"] or "").split(maxsplit=1)
-        keyword = words[0].lower() if words else ""
-        names = [
-            rule["app"]
-            for rule in self.rules
-            if self.is_msg_matching_routing_rules(keyword, msg, rule)
-        ]
+        content = msg["content"] or ""
+        keyword, _, _ = folded(content).partition(" ")
+        names = self._names_for(keyword, msg, self.rules)
+        if not names and (word := first_word(content)):
+            # Keywords such as * and 1.2 are what they are; else punctuation doesn't matter.
+            names = self._names_for(word, msg, self._bare_rules)
         if not names and self.fallback_application is not None:
             names.append(self.fallback_application)
         if not names:
             raise DispatcherError(f"No rule fits a message with the keyword {keyword!r}.")
         return publish_to_each(self.publish_exposed_inbound, list(dict.fromkeys(names)), msg)
 
+    def _names_for(
+        self, keyword: str, msg: TransportUserMessage, rules: Sequence[Rule]
+    ) -> list[str]:
+        return [
+            rule["app"] for rule in rules if self.is_msg_matching_routing_rules(keyword, msg, rule)
+        ]
+
     def is_msg_matching_routing_rules(
         self, keyword: str, msg: TransportUserMessage, rule: Mapping[str, str]
     ) -> bool:
         """Whether a rule fits a message.
 
-        :param keyword: The message's first word, in lower case; ``""`` if it has none.
-        :param rule: A rule as in the config; its keyword is in lower case.
+        :param keyword: The message's first word as it is compared
+            (:func:`~vumi.text_matching.folded`); ``""`` if it has none.
+        :param rule: A rule as in the config; its keyword is as it is compared.
         """
         return (
             keyword == rule["keyword"]

@@ -289,6 +289,21 @@ class ContentKeywordRouterTests(RoutingTestCase):
     }
     CASES: ClassVar = [
         Case("a keyword", "t1.inbound", inbound(content="other"), {"app2.inbound": {}}),
+        *(
+            Case(
+                f"a keyword as phones write it, {text!a}",
+                "t1.inbound",
+                inbound(content=text),
+                {"app2.inbound": {}},
+            )
+            for text in (
+                "Other!",
+                "\u201cOTHER\u201d please",
+                "\u2757\ufe0f other",
+                "o\u200bther\u2757\ufe0f",
+                "\uff4f\uff54\uff48\uff45\uff52",
+            )
+        ),
         Case(
             "a keyword in another case before more words",
             "t1.inbound",

@@ -15,9 +15,9 @@ from vumi.connectors import IgnoreMessage
 from vumi.errors import StoreUnavailable
 from vumi.message import parse_vumi_date
 from vumi.middleware import OptOutMiddleware
-from vumi.middleware.opt_out import _bare
 from vumi.tests.helpers import MessageHelper
 from vumi.tests.utils import UTCNearNow
+from vumi.text_matching import bare
 from vumi.transports import Transport
 from vumi.transports.tests.helpers import TransportHelper
 
@@ -241,8 +241,8 @@ def test_what_is_wrong_with_the_configuration_is_told(options: dict[str, Any], w
 
 
 @pytest.mark.parametrize(
-    ("text", "bare"),
+    ("text", "compared"),
     [("", ""), ("!?", ""), (" A  b.", "a b"), ("(1)", "1"), ("Straße", "strasse"), ("รับ!", "รับ")],
 )
-def test_what_is_compared(text: str, bare: str) -> None:
-    assert _bare(text) == bare
+def test_what_is_compared(text: str, compared: str) -> None:
+    assert bare(text) == compared

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 
-from twisted.internet.defer import Deferred, succeed
+from twisted.internet.defer import Deferred, fail, succeed
 
 from vumi.application.menus import (
     Choice,
@@ -17,7 +18,7 @@ from vumi.application.menus import (
     Question,
 )
 from vumi.application.tests.helpers import ApplicationHelper
-from vumi.errors import ConfigError
+from vumi.errors import ConfigError, StoreUnavailable
 from vumi.tests.helpers import VumiTestCase
 
 ALICE, BOB = "+27831234567", "+27837654321"
@@ -185,12 +186,86 @@ class MenuTests(VumiTestCase):
             await app.sessions.create_session(ALICE, **session)
             assert await self.say("7") == "How old?"
 
-    async def test_a_state_that_is_gone_begins_anew(self) -> None:
+    # A new release
+
+    CHANGED = "Sorry, this service has changed.\n"
+
+    async def test_a_state_that_is_gone_begins_anew_and_the_user_is_told_once(self) -> None:
         app = await self.start()
         await self.say(None, "new")
         session = await app.sessions.load_session(ALICE)
         await app.sessions.save_session(ALICE, {**session, "state": "weight"}, replace=True)
-        assert await self.say("7") == "How old?"
+        assert await self.say("7") == f"{self.CHANGED}How old?"
+        assert await self.say("7") == "Alone?\n1. Yes\n2. No\n3. Maybe"
+
+    async def released(self, states: list[Any]) -> None:
+        """Have another release go on with the sessions of this one."""
+
+        class Later(Survey):
+            def states(self) -> list[Any]:
+                return states
+
+        kept = await self.application.sessions.active_sessions()
+        await self.helper.worker_helper.cleanup_worker(self.application)
+        app = await self.start(Later)
+        for user, session in kept:
+            await app.sessions.save_session(user, session, replace=True)
+
+    async def at(self, *texts: str) -> None:
+        """Walk to a state."""
+        await self.start()
+        await self.say(None, "new")
+        for text in texts:
+            await self.say(text)
+
+    async def test_a_state_that_became_an_end_begins_anew(self) -> None:
+        await self.at("7")
+        await self.released([Question("age", "Age?", "minor"), End("minor", "No minors.")])
+        assert await self.say("1") == f"{self.CHANGED}Age?"
+        assert await self.say("7") == "No minors. [closed]"
+
+    async def test_an_end_asked_about_at_coming_back_begins_anew(self) -> None:
+        await self.at("7")
+        assert "Go on" in await self.say(None, "new")
+        await self.released([Question("age", "Age?", "minor"), End("minor", "No minors.")])
+        assert await self.say("1") == f"{self.CHANGED}Age?"
+
+    async def test_a_choice_whose_target_is_gone_is_asked_again(self) -> None:
+        await self.at("7")
+        await self.released(
+            [
+                Question("start", "Start?", "minor"),
+                Menu("minor", "With whom?", ["Nobody", "Mother"], "bye"),
+                End("bye", "Bye."),
+            ]
+        )
+        again = f"{self.CHANGED}With whom?\n1. Nobody\n2. Mother"
+        assert await self.say("1") == again
+        assert await self.say("1") == "Bye. [closed]"
+
+    async def test_a_menu_that_became_a_question_and_a_question_that_became_a_menu(self) -> None:
+        await self.at("7")
+        await self.released([Question("minor", "Name?", "age"), End("age", "Bye.")])
+        assert await self.say("1") == f"{self.CHANGED}Name?"
+        assert await self.say("1") == "Bye. [closed]"
+        await self.helper.worker_helper.cleanup_worker(self.application)
+        await self.at()
+        await self.released([Menu("age", "Old?", ["Yes", "No"], "bye"), End("bye", "Bye.")])
+        assert await self.say("30") == f"{self.CHANGED}Old?\n1. Yes\n2. No"
+
+    async def test_a_text_that_needs_an_answer_of_a_new_question_begins_anew(self) -> None:
+        await self.at("7")
+        await self.released(
+            [
+                Question("name", "Name?", "minor"),
+                Menu("minor", "Alone?", ["Yes"], "bye"),
+                End("bye", lambda conversation: f"Bye, {conversation.answers['name']}."),
+            ]
+        )
+        assert await self.say("3") == f"{self.CHANGED}Name?"
+        assert len(self.flushLoggedErrors(KeyError)) == 1
+        assert await self.say("Thandi") == "Alone?\n1. Yes"
+        assert await self.say("1") == "Bye, Thandi. [closed]"
 
     async def test_a_session_ends_by_itself(self) -> None:
         app = await self.start(max_session_length=30)
@@ -227,7 +302,147 @@ class MenuTests(VumiTestCase):
         assert len(self.flushLoggedErrors(OSError)) == 1
         assert await self.say("1") == "Bye, now. [closed]"
 
+    async def test_an_older_message_that_comes_again_moves_nothing(self) -> None:
+        app = await self.start()
+        await self.say(None, "new", message_id="m0")
+        await self.say("30", message_id="m1")
+        last = await self.say("x", message_id="m2")
+        for message_id, content, event in (("m0", None, "new"), ("m1", "30", "resume")):
+            assert await self.say(content, event, message_id=message_id) == last
+        assert await self.say("1") == "Bye, number 1. [closed]"
+        for message_id, content, event in (("m0", None, "new"), ("m1", "30", "resume")):
+            assert await self.say(content, event, message_id=message_id) == (
+                "Bye, number 1. [closed]"
+            )
+        assert await self.say("hello", None) == "How old?"
+        assert await self.say("30", message_id="m1") == "How old?"
+        assert len(app.done) == 1
+
+    async def test_a_dead_letter_retried_after_the_user_went_on_moves_nothing(self) -> None:
+        class Failing(Survey):
+            fails = True
+
+            async def finished(self, conversation: Conversation, end: End) -> None:
+                if self.fails:
+                    raise OSError("The disk is full.")
+                await super().finished(conversation, end)
+
+        app = await self.start(Failing)
+        await self.say(None, "new")
+        await self.say("30")
+        fields = {"session_event": "resume", "from_addr": ALICE, "message_id": "dead"}
+        await self.helper.make_dispatch_inbound("1", **fields)
+        await self.helper.make_dispatch_inbound("1", **fields)
+        assert len(self.flushLoggedErrors(OSError)) == 2
+        app.fails = False
+        assert await self.say("2") == "Bye, number 1. [closed]"
+        assert await self.say("1", message_id="dead") == "Bye, number 1. [closed]"
+        assert await self.say(None, "new") == "How old?"
+        assert await self.say("1", message_id="dead") == "How old?"
+        assert len(app.done) == 1
+
+    async def test_a_dead_letter_retried_before_the_user_went_on_is_handled(self) -> None:
+        class Failing(Survey):
+            fails = True
+
+            def states(self) -> list[Any]:
+                return [Question("name", self.ask, "bye"), End("bye", "Bye.")]
+
+            def ask(self, conversation: Conversation) -> str:
+                if self.fails:
+                    raise OSError("The disk is full.")
+                return "Name?"
+
+        app = await self.start(Failing)
+        fields = {"session_event": "new", "from_addr": ALICE, "message_id": "dead"}
+        await self.helper.make_dispatch_inbound(None, **fields)
+        assert len(self.flushLoggedErrors(OSError)) == 1
+        app.fails = False
+        assert await self.say(None, "new", message_id="dead") == "Name?"
+        assert await self.say("Thandi") == "Bye. [closed]"
+
+    # The store is away
+
+    async def test_without_the_store_a_message_waits_and_nothing_is_done_twice(self) -> None:
+        app = await self.start()
+        await self.say(None, "new")
+        await self.say("30")
+        for name in ("load_session", "save_session"):
+            method, missed = getattr(app.sessions, name), Deferred[None]()
+
+            def away(*args: Any, _missed: Deferred[None] = missed, **kw: Any) -> Any:
+                _missed.callback(None)
+                return fail(StoreUnavailable("Redis is away."))
+
+            setattr(app.sessions, name, away)
+            self.helper.clear_dispatched_outbound()
+            handled = self.helper.make_dispatch_inbound(
+                "1", session_event="resume", from_addr=ALICE, message_id=name
+            )
+            await missed
+            assert self.helper.get_dispatched_outbound() == []
+            setattr(app.sessions, name, method)
+            await handled
+            [reply] = self.helper.get_dispatched_outbound()
+            assert reply["session_event"] == "close"
+            assert app._unsaved == {}
+            await self.say(None, "new")
+            await self.say("30")
+        assert len(app.done) == 2
+
+    # Whatever a person can type
+
+    async def test_whatever_a_person_types_gets_an_answer(self) -> None:
+        texts = ["9" * 4301, "\u0661" * 5000, "-" + "9" * 5000, "\ud83d", "1e999", "NaN", "\x00",
+                 "a" * 100_000, "\u0301", "1.5", "\u00bd", "\u2460", "{}%s\\"]  # fmt: skip
+        await self.start()
+        await self.say(None, "new")
+        for text in texts:
+            assert await self.say(text) == "A number, please.\nHow old?", text
+        await self.say("7")
+        for text in texts:
+            assert "Alone?" in await self.say(text), text
+        await self.say("3")
+        for text in texts:
+            assert await self.say(text) == f"Bye, number {texts.index(text) + 1}. [closed]"
+            for answer in ("hello", "7", "3"):
+                await self.say(answer)
+
+    async def test_whatever_a_check_raises_for_what_it_can_not_take(self) -> None:
+        class Converted(MenuApplication):
+            def states(self) -> list[Any]:
+                return [
+                    Question("sum", "How much?", "code", check=Decimal),
+                    Question("code", "Code?", "n", check={"a": 1}.__getitem__),
+                    Question("n", "N?", "bye", check=lambda text: int(float(text))),
+                    End("bye", "Bye."),
+                ]
+
+        await self.start(Converted)
+        again = "Please send another answer.\n"
+        assert await self.say(None, "new") == "How much?"
+        assert await self.say("abc") == f"{again}How much?"
+        assert await self.say("1.50") == "Code?"
+        assert await self.say("b") == f"{again}Code?"
+        assert await self.say("a") == "N?"
+        for text in ("1e999", "nan", "x"):
+            assert await self.say(text) == f"{again}N?"
+
     # Pages
+
+    async def test_an_error_text_leaves_a_question_on_its_page(self) -> None:
+        class Long(MenuApplication):
+            def states(self) -> list[Any]:
+                return [
+                    Question(
+                        "n", "How many are you in all?", "bye", int, "A number and no words."
+                    ),
+                    End("bye", "Bye."),
+                ]
+
+        await self.start(Long, page_length=40)
+        assert await self.say(None, "new") == "How many are you in all?"
+        assert await self.say("x") == "A number...\nHow many are you in all?"
 
     async def test_what_is_too_long_is_read_page_by_page(self) -> None:
         class Long(MenuApplication):
@@ -306,8 +521,9 @@ class MenuTests(VumiTestCase):
                     raise Invalid("Not that one.")
                 return int(text)
 
-        error = await self.dead(Checked, "abc")
-        assert isinstance(error, ValueError)
+        await self.start(Checked)
+        await self.say(None, "new")
+        assert await self.say("abc") == "Please send another answer.\nN?"
         assert await self.say("13") == "Not that one.\nN?"
         assert await self.say("") == "Please send an answer.\nN?"
 

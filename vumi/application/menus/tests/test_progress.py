@@ -19,6 +19,10 @@ PROGRESS = st.integers(min_value=1, max_value=4).flatmap(
         ends=st.booleans(),
         asks_to_go_on=st.booleans(),
         message_id=st.text(),
+        seen=st.lists(st.text()),
+        failed=st.dictionaries(st.text(), st.integers(min_value=0)),
+        step=st.integers(min_value=0),
+        release=st.text(),
     )
 )
 
@@ -72,10 +76,61 @@ OPTIONS = [Option("English", "en"), Option("2", "two"), Option("7", "seven")]
         ("4", None),
         ("-1", None),
         ("", None),
-        ("\N{SUPERSCRIPT TWO}", None),
+        # Not the number, but the label, as compatible forms are the same words.
+        ("\N{SUPERSCRIPT TWO}", "two"),
+        ("\N{CIRCLED DIGIT ONE}", None),
+        ("1\ufe0f\u20e3", "en"),
+        ("(1)", "en"),
+        ("1 \U0001f44d", "en"),
+        ("\uff25nglish!", "en"),
+        ("\u201cEng\u00adlish\u201d", "en"),
+        ("+1", None),
+        ("9" * 4301, None),
+        ("\N{ARABIC-INDIC DIGIT ONE}" * 5000, None),
+        ("\ud83d", None),
         ("Eng", None),
     ],
 )
 def test_a_choice_is_meant_by_its_number_or_its_label(text: str, value: str | None) -> None:
     option = Progress("s", options=OPTIONS).chosen(text)
     assert (option and option.value) == value
+
+
+def test_labels_that_differ_in_punctuation_only_are_told_apart() -> None:
+    signs = Progress("s", options=[Option("+5 C", "plus"), Option("-5 C", "minus")])
+    for text, value in (("+5 c", "plus"), ("-5 C", "minus"), ("5 C", None), ("?", None)):
+        option = signs.chosen(text)
+        assert (option and option.value) == value
+
+
+@pytest.mark.parametrize("text", ["0", "0.", " 0 ", "\u0660", "\uff10)", "0\ufe0f\u20e3"])
+def test_zero_in_any_writing_turns_the_page(text: str) -> None:
+    assert Progress("s", pages=["a", "b"]).turns_page(text)
+
+
+def test_a_session_of_an_older_version_is_read() -> None:
+    old = {
+        "state": "s",
+        "answers": "{}",
+        "shown": '{"pages": ["a"], "page": 0, "options": [], "ends": 0, "asks_to_go_on": 0}',
+        "message_id": "m",
+    }
+    progress = Progress.from_session(old)
+    assert (progress.seen, progress.failed, progress.step, progress.release) == ([], {}, 0, "")
+
+
+def test_messages_are_remembered_up_to_a_bound() -> None:
+    progress: Progress | None = None
+    for number in range(200):
+        following = Progress("s", pages=["p"])
+        following.follow(progress, f"m{number}")
+        progress = following
+    assert progress is not None
+    assert progress.step == 200
+    assert progress.knows("m199")
+    assert progress.knows("m150")
+    assert not progress.knows("m0")
+    assert len(progress.seen) == 50
+    for number in range(100):
+        progress.note_failure(f"f{number}")
+    assert len(progress.failed) == 10
