@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
-from twisted.internet.defer import Deferred, fail
+from twisted.internet.defer import Deferred, DeferredLock, fail
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 from zope.interface import implementer
@@ -114,13 +114,27 @@ class SqlArchive:
         self._watch.clock = reactor
         self._watch_every = max(0.1, timeout / 4)
         self._is_open = False
+        #: Held while connections are made or closed: no thread is in the middle of anything then.
+        self._connecting = DeferredLock()
         self._closing: Deferred[None] | None = None
 
     # Its life
 
     def open(self) -> Deferred[None]:
-        """Connect, and bring the layout up to date."""
-        return Deferred.fromCoroutine(self._open())
+        """Connect, and bring the layout up to date. Cancelling it closes the archive."""
+
+        def give_up(_: Deferred[None]) -> None:
+            in_background(self.close(), self.log, "Closing the message archive")
+
+        opened: Deferred[None] = Deferred(give_up)
+
+        def tell(result: Any) -> None:
+            if not opened.called:
+                # A Failure makes it fail.
+                opened.callback(result)
+
+        _ = self._connecting.run(Deferred.fromCoroutine, self._open()).addBoth(tell)
+        return opened
 
     async def _open(self) -> None:
         if self._closing is not None:
@@ -136,13 +150,15 @@ class SqlArchive:
             patience=self._patience,
         )
         try:
-            await crew.do(Step("to be opened", self._prepare))
+            try:
+                await crew.do(Step("to be opened", self._prepare))
+            finally:
+                # The driver's connections are closed only when no thread uses them.
+                await crew.finish()
         except BaseException:
             # Whoever does not get it open need not close it.
             self._database.close()
             raise
-        finally:
-            await crew.finish()
         if self._closing is None:
             self._is_open = True
             in_background(
@@ -173,7 +189,7 @@ class SqlArchive:
         await self._readers.finish()
         if self._watch.running:
             self._watch.stop()
-        self._database.close()
+        await self._connecting.run(self._database.close)
 
     # In the threads
 

@@ -6,6 +6,7 @@ other. Every commit is on the disk before it counts (``synchronous=FULL``).
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -96,6 +97,7 @@ class SqliteDatabase(Database):
                 f"There is no folder {str(self._path.parent)!r} for the message archive: make it, "
                 "or correct the url (sqlite:///relative/path or sqlite:////absolute/path)."
             )
+        _make_private(self._path)
         with self._writing.connect() as connection:
             raw = connection.connection.dbapi_connection
             assert raw is not None  # noqa: S101 (tells the type checker)
@@ -195,6 +197,23 @@ class SqliteDatabase(Database):
         if _code(error) in _BUSY:
             return " Another process holds the file."
         return ""
+
+
+def _make_private(path: Path) -> None:
+    """Make a file that is not there yet, for its owner's eyes: it will have people's messages.
+
+    SQLite gives the files beside it (``-wal``, ``-shm``) the same mode.
+
+    :raises StoreError: It can't be made.
+    """
+    try:
+        os.close(os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600))
+    except OSError as error:
+        if not path.exists():
+            raise StoreError(
+                f"The message archive {str(path)!r} can't be made: {error.strerror}."
+            ) from None
+        # One that may only be read says so itself.
 
 
 def _expression(words: Sequence[str]) -> str:

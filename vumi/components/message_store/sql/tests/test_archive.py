@@ -8,6 +8,7 @@ import sqlite3
 import subprocess
 import sys
 import tempfile
+import threading
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,7 +20,8 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy.exc import OperationalError
 from twisted.internet import reactor
-from twisted.internet.defer import gatherResults
+from twisted.internet.defer import CancelledError, gatherResults
+from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import TestCase
 
 import vumi
@@ -489,4 +491,72 @@ class PostgresqlStallTests(SqlTestCase):
             finally:
                 for pid in pids:
                     os.kill(pid, signal.SIGCONT)
+            await archive.close()
+
+
+class LifeTests(SqlTestCase):
+    """Opening and closing, also at the same time."""
+
+    async def test_the_file_and_those_beside_it_are_for_their_owner_only(self) -> None:
+        path = Path(self.mktemp())
+        before = os.umask(0o022)
+        self.addCleanup(os.umask, before)
+        archive = await self.opened(f"sqlite:///{path}")
+        await archive.store_message(Kind.INBOUND, inbound("m1"), ["b"])
+        modes = {file.name: file.stat().st_mode & 0o777 for file in path.parent.glob("*")}
+        mine = {name: mode for name, mode in modes.items() if name.startswith(path.name)}
+        assert len(mine) > 1
+        assert set(mine.values()) == {0o600}, mine
+
+    async def test_a_file_that_is_there_keeps_its_mode(self) -> None:
+        path = Path(self.mktemp())
+        path.touch()
+        path.chmod(0o640)
+        await self.opened(f"sqlite:///{path}")
+        assert path.stat().st_mode & 0o777 == 0o640
+
+    async def test_an_archive_closed_while_it_opens_is_closed_after_that(self) -> None:
+        for url in ("sqlite://", f"sqlite:///{self.mktemp()}"):
+            archive = SqlArchive(url, reactor)
+            begun, go_on = threading.Event(), threading.Event()
+            prepare, close = archive._prepare, archive._database.close
+            steps: list[str] = []
+
+            def preparing(
+                work: None,
+                begun: Any = begun,
+                go_on: Any = go_on,
+                prepare: Any = prepare,
+                steps: list[str] = steps,
+            ) -> None:
+                begun.set()
+                go_on.wait()
+                prepare(work)
+                steps.append("prepared")
+
+            def closing(close: Any = close, steps: list[str] = steps) -> None:
+                steps.append("closed")
+                close()
+
+            self.patch(archive, "_prepare", preparing)
+            self.patch(archive._database, "close", closing)
+            opening = archive.open()
+            await deferToThread(begun.wait)
+            both = gatherResults([archive.close(), archive.close()])
+            go_on.set()
+            await both
+            await opening
+            assert steps == ["prepared", "closed"]
+            with self.assertRaisesRegex(StoreError, "is closed"):
+                await archive.open()
+
+    async def test_opening_that_is_cancelled_leaves_no_thread_with_a_closed_connection(
+        self,
+    ) -> None:
+        for _ in range(20):
+            archive = SqlArchive("sqlite://", reactor)
+            opening = archive.open()
+            opening.cancel()
+            with self.assertRaises(CancelledError):
+                await opening
             await archive.close()
