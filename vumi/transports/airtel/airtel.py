@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from vumi.components.session import SessionManager
 from vumi.config import ConfigBool, ConfigInt, ConfigRegex, ConfigText
-from vumi.damaged_text import decode_text
 from vumi.persist.config import ConfigRedis
 from vumi.transports.httprpc import (
     Answer,
@@ -179,7 +178,7 @@ class AirtelUSSDTransport(HttpRpcTransport):
         ends = message["session_event"] == message.SESSION_CLOSE
         if ends:
             # The next request with this id is a new session, though no clean-up came.
-            session_id = decode_text(held.request.args[b"SessionID"][0], self.ENCODING)
+            session_id = held.incoming.get("SessionID")
             await self.session_manager.clear_session(session_id)
         return Answer(
             (message["content"] or "").lstrip(),

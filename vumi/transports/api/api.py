@@ -104,7 +104,7 @@ class HttpApiTransport(HttpRpcTransport):
     def handle_outbound_message(self, message: TransportUserMessage) -> Any:
         if self.holds_requests:
             return super().handle_outbound_message(message)
-        return self.publish_nack(
+        return self.reject(
             message["message_id"],
             "This transport only takes messages: reply_expected is off.",
             sent_message_id=message["message_id"],

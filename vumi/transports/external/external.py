@@ -21,15 +21,18 @@ from vumi.transports.external.login import Login
 from vumi.transports.external.options import ExternalTransportConfig
 from vumi.transports.external.reading import Document, Unreadable
 from vumi.transports.external.texts import message_values, text_values
-from vumi.transports.httprpc import Answer, HttpRpcTransport, Refused
+from vumi.transports.httprpc import Answer, Refused, Replies
 from vumi.transports.httpsms import DeliveryReport, HttpSmsTransport, Rejected, RemoteIds
 from vumi.web.outgoing import RequestFailed
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
     from twisted.web.resource import IResource
 
     from vumi.message import TransportUserMessage
     from vumi.transports.external.options import Plan
+    from vumi.transports.external.receiving import Items
     from vumi.transports.external.templates import Values
     from vumi.transports.httprpc import HeldRequest, Incoming
 
@@ -43,9 +46,16 @@ class ExternalTransport(HttpSmsTransport):
 
     CONFIG_CLASS: ClassVar[Any] = ExternalTransportConfig
 
+    #: Whether requests wait for a reply, which is their answer.
+    holds_requests = False
+
     #: Before it is set up there is none.
     _login: Login | None = None
     _redis: TxRedisManager | None = None
+
+    def __init__(self, options: Mapping[str, Any], config: dict[str, Any] | None = None) -> None:
+        super().__init__(options, config)
+        self._replies = Replies(self, self.make_answer)
 
     async def setup_provider(self) -> None:
         config = self.get_static_config()
@@ -78,6 +88,14 @@ class ExternalTransport(HttpSmsTransport):
             resources = [pair for pair in resources if pair[1] != self.web_path]
         return resources
 
+    def provider_needs(self) -> list[str]:
+        needs, access = super().provider_needs(), self._plan.access
+        if access is not None:
+            kind = "header" if access.header else "parameter"
+            name = access.header or access.parameter
+            needs.append(f"with the {kind} {name!r}: the secret that access.key names")
+        return needs
+
     def scrub(self, text: str) -> str:
         text = super().scrub(text)
         for token in self._login.known if self._login is not None else ():
@@ -93,9 +111,9 @@ class ExternalTransport(HttpSmsTransport):
         try:
             is_receipt = receipts is not None and not receipts.path and receipts.are_in(document)
             if receipts is not None and (is_receipt or inbound is None):
-                return receipts.reports(document)
+                return self._good(receipts.reports(document))
             assert inbound is not None  # noqa: S101 (one of both is there, or there is no path)
-            messages = inbound.messages(document)
+            messages = self._good(inbound.messages(document))
         except (Unreadable, Refused) as error:
             raise self._refused(error) from None
         for fields in messages:
@@ -113,7 +131,7 @@ class ExternalTransport(HttpSmsTransport):
         receipts = self._plan.receipts
         assert receipts is not None  # noqa: S101 (there is no such path otherwise)
         try:
-            return receipts.reports(document)
+            return self._good(receipts.reports(document))
         except (Unreadable, Refused) as error:
             raise self._refused(error) from None
 
@@ -139,14 +157,23 @@ class ExternalTransport(HttpSmsTransport):
                 raise Refused("Forbidden", 403, type="invalid_credentials")
         return document
 
+    def _good(self, found: Items) -> list[Any]:
+        """The items of a request that can be read. Those that can't cost only themselves.
+
+        :raises Unreadable: No item can be read.
+        :raises Refused: The same.
+        """
+        if found.problems and not found.good:
+            raise found.problems[0]
+        for problem in found.problems:
+            self.refusals.item(_words(problem))
+        return found.good
+
     def _refused(self, error: Unreadable | Refused) -> Refused:
         """The refusal of a request, in the words that the options have for it."""
+        words = _words(error)
         if isinstance(error, Unreadable):
-            words = str(error)
             error = Refused({"invalid_parameter": [error.what]}, type="invalid_inbound_fields")
-        else:
-            reason: Any = error.reason
-            words = f"missing: {', '.join(reason['missing_parameter'])}"
         response = self._plan.error_response
         if response is not None:
             error.answer = response.answer({"error": words})
@@ -155,7 +182,9 @@ class ExternalTransport(HttpSmsTransport):
     def publish_fields(self, incoming: Incoming, fields: Any) -> Any:
         if isinstance(fields, dict):
             # It waits for the reply.
-            return HttpRpcTransport.publish_fields(self, incoming, fields)
+            return self.publish_message(
+                **{"message_id": incoming.id, "transport_type": self.message_type, **fields}
+            )
         return super().publish_fields(incoming, fields)
 
     def make_acknowledgement(
@@ -173,9 +202,24 @@ class ExternalTransport(HttpSmsTransport):
 
     # Replies to requests that wait
 
+    async def _open_replies(self) -> None:
+        if self.holds_requests and self.get_static_config().hand_on_replies:
+            await self._replies.open(self._answering(self._replies.answer))
+
+    async def _close_replies(self) -> None:
+        await self._replies.close()
+
+    def add_outbound_handler(
+        self,
+        handler: Callable[[Any], Any],
+        endpoint_name: str | None = None,
+        connector: Any = None,
+    ) -> None:
+        super().add_outbound_handler(self._replies.routed(handler), endpoint_name, connector)
+
     def handle_outbound_message(self, message: TransportUserMessage) -> Any:
         if self.holds_requests:
-            return HttpRpcTransport.handle_outbound_message(self, message)
+            return self._replies.answer(message)
         return super().handle_outbound_message(message)
 
     def make_answer(self, message: TransportUserMessage, held: HeldRequest) -> Answer:
@@ -217,7 +261,7 @@ class ExternalTransport(HttpSmsTransport):
                 ) from error
             if len(parts) > 1:
                 # Each part has delivery reports of its own.
-                await self.remember(sent[-1], message["message_id"])
+                await self._up().remember(sent[-1], message["message_id"])
         return ",".join(sent)
 
     async def _send_part(self, message: TransportUserMessage, values: Values) -> str:
@@ -260,6 +304,13 @@ class ExternalTransport(HttpSmsTransport):
             if words:
                 return words
         return super().explain(message, error)
+
+
+def _words(error: Unreadable | Refused) -> str:
+    if isinstance(error, Unreadable):
+        return str(error)
+    reason: Any = error.reason
+    return f"missing: {', '.join(reason['missing_parameter'])}"
 
 
 def _split(path: str) -> list[str]:

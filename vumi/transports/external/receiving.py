@@ -13,13 +13,13 @@ from vumi.transports.httprpc import Answer, Refused
 from vumi.transports.httpsms import DeliveryReport
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Callable, Collection, Mapping
 
     from vumi.transports.external.reading import Document
     from vumi.transports.external.sections import Section
     from vumi.transports.external.templates import Body, Values
 
-__all__ = ["METADATA", "Inbound", "Receipts", "Response"]
+__all__ = ["METADATA", "Inbound", "Items", "Receipts", "Response"]
 
 #: The key of :attr:`~vumi.message.TransportMessage.transport_metadata` that is ours.
 METADATA = "external"
@@ -72,6 +72,39 @@ class Response:
 
 
 @dataclass(frozen=True)
+class Items:
+    """What a request has brought.
+
+    :param good: What could be read.
+    :param problems: What is wrong with the rest.
+    """
+
+    good: list[Any]
+    problems: list[Unreadable | Refused]
+
+    @classmethod
+    def of(
+        cls, document: Document, each: JsonPath | None, read: Callable[[Document], Any]
+    ) -> Items:
+        """Read all items of a request.
+
+        :param each: The way to a list of them in JSON; ``None``: there is one.
+        :param read: Reads one; gives ``None`` for one that is passed over.
+        :raises Unreadable: There is no such list.
+        """
+        items = cls([], [])
+        for one in [document] if each is None else document.items(each):
+            try:
+                found = read(one)
+            except (Unreadable, Refused) as error:
+                items.problems.append(error)
+                continue
+            if found is not None:
+                items.good.append(found)
+        return items
+
+
+@dataclass(frozen=True)
 class Inbound:
     """How a request brings messages.
 
@@ -112,20 +145,18 @@ class Inbound:
         section.close()
         return inbound
 
-    def messages(self, document: Document) -> list[dict[str, Any]]:
+    def messages(self, document: Document) -> Items:
         """The fields of the messages in a request.
 
-        :raises Refused: It has none, and is not passed over.
+        :raises Unreadable: It is of another kind.
         """
-        documents = [document] if self.each is None else document.items(self.each)
-        found: list[dict[str, Any]] = []
-        for one in documents:
-            fields, missing = self._fields(one)
-            if not missing:
-                found.append(fields)
-            elif not self.skips_incomplete:
-                raise Refused({"missing_parameter": missing}, type="invalid_inbound_fields")
-        return found
+        return Items.of(document, self.each, self._message)
+
+    def _message(self, document: Document) -> dict[str, Any] | None:
+        fields, missing = self._fields(document)
+        if missing and not self.skips_incomplete:
+            raise Refused({"missing_parameter": missing}, type="invalid_inbound_fields")
+        return None if missing else fields
 
     def _fields(self, document: Document) -> tuple[dict[str, Any], list[str]]:
         fields: dict[str, Any] = {
@@ -230,21 +261,19 @@ class Receipts:
         """Whether a request that may be of both kinds is about a delivery report."""
         try:
             documents = [document] if self.each is None else document.items(self.each)
-            return bool(documents) and all(
+            return any(
                 self.id.find(one) is not None and self.status.find(one) is not None
                 for one in documents
             )
         except Unreadable:
             return False
 
-    def reports(self, document: Document) -> list[DeliveryReport]:
+    def reports(self, document: Document) -> Items:
         """The delivery reports in a request.
 
-        :raises Refused: It lacks something.
+        :raises Unreadable: It is of another kind.
         """
-        documents = [document] if self.each is None else document.items(self.each)
-        found = [self._report(one) for one in documents]
-        return [report for report in found if report is not None]
+        return Items.of(document, self.each, self._report)
 
     def _report(self, document: Document) -> DeliveryReport | None:
         message_id, told = self.id.find(document), self.status.find(document)

@@ -8,8 +8,10 @@ Most USSD gateways are reached so. Only re-exports: the transport is in
 from vumi.transports.httprpc.answers import Answer, Incoming, Refused
 from vumi.transports.httprpc.fields import Fields
 from vumi.transports.httprpc.held import HeldRequest
+from vumi.transports.httprpc.http_transport import HttpTransport
 from vumi.transports.httprpc.httprpc import HttpRpcTransport
 from vumi.transports.httprpc.options import HttpRpcTransportConfig
+from vumi.transports.httprpc.replies import Replies
 from vumi.transports.httprpc.resources import HttpRpcHealthResource, HttpRpcResource
 
 __all__ = [
@@ -20,6 +22,8 @@ __all__ = [
     "HttpRpcResource",
     "HttpRpcTransport",
     "HttpRpcTransportConfig",
+    "HttpTransport",
     "Incoming",
     "Refused",
+    "Replies",
 ]

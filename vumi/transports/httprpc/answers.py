@@ -10,12 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 from vumi.damaged_text import decode_text, mend_data, mend_text, read_json
 from vumi.errors import VumiError
+from vumi.transports.httprpc.fields import parameter_errors, read_parameters
+from vumi.transports.httprpc.options import STRICT
+from vumi.transports.httprpc.refusals import in_words
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from vumi.transports.httprpc.fields import Fields
-    from vumi.transports.httprpc.httprpc import HttpRpcTransport
+    from vumi.transports.httprpc.http_transport import HttpTransport
 
     Headers = Mapping[str, str | Sequence[str]]
 
@@ -94,6 +97,12 @@ class Refused(VumiError):
             self.answer = Answer(body, code, headers)
 
     @property
+    def words(self) -> str:
+        """What was wrong, for the log."""
+        kind = self.type.replace("_", " ")
+        return f"{kind}: {in_words(self.reason)}".rstrip(": \n")
+
+    @property
     def details(self) -> dict[str, Any]:
         """What was wrong, for a status."""
         if isinstance(self.reason, dict):
@@ -102,7 +111,7 @@ class Refused(VumiError):
 
 
 class Incoming:
-    """One request from the network, as :meth:`~.HttpRpcTransport.receive` gets it.
+    """One request from the network, as :meth:`~.HttpTransport.receive` gets it.
 
     :ivar id: The request's id, which becomes the id of the message that it brings.
     :ivar request: Twisted's request object.
@@ -110,7 +119,7 @@ class Incoming:
 
     __slots__ = ("id", "request", "transport")
 
-    def __init__(self, request_id: str, request: Any, transport: HttpRpcTransport) -> None:
+    def __init__(self, request_id: str, request: Any, transport: HttpTransport) -> None:
         self.id = request_id
         self.request = request
         self.transport = transport
@@ -125,7 +134,16 @@ class Incoming:
         :param fields: Which there should be.
         :raises Refused: Some are missing, or unexpected (with ``validation_mode: strict``).
         """
-        return self.transport.read_fields(self.request, fields)
+        transport = self.transport
+        values, unexpected, missing = read_parameters(
+            self.request.args, fields.required, fields.others, transport.ENCODING
+        )
+        if unexpected and transport.validation_mode != STRICT:
+            transport.unexpected_names.tell(unexpected)
+            unexpected = []
+        if unexpected or missing:
+            raise Refused(parameter_errors(unexpected, missing), type="invalid_inbound_fields")
+        return values
 
     def get(self, name: str, default: str = "") -> str:
         """One parameter's first value, whatever others there are."""

@@ -7,15 +7,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from twisted.logger import Logger
+
 from vumi.damaged_text import decode_text
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
 
-__all__ = ["Fields", "read_parameters"]
+__all__ = ["Fields", "UnexpectedNames", "parameter_errors", "read_parameters"]
 
 #: How many names an error names, and how long each may be.
 MAX_NAMES, MAX_NAME = 50, 100
+#: How many unexpected names are logged.
+MAX_TOLD_NAMES = 200
 
 
 class Fields:
@@ -74,3 +78,35 @@ def read_parameters(
         values[name] = decode_text(raw_values[0], encoding)
     missing = [name for name in required if name not in values]
     return values, unexpected, missing
+
+
+def parameter_errors(unexpected: list[str], missing: list[str]) -> dict[str, list[str]]:
+    """What is wrong with parameters, as a refusal says it; empty if nothing is."""
+    errors = {"unexpected_parameter": unexpected, "missing_parameter": missing}
+    return {error: names for error, names in errors.items() if names}
+
+
+class UnexpectedNames:
+    """Logs the names of parameters that are not known and dropped, each once.
+
+    :param transport_name: Whose they are.
+    """
+
+    log = Logger()
+
+    def __init__(self, transport_name: str) -> None:
+        self._transport_name = transport_name
+        self._told: set[str] = set()
+
+    def tell(self, names: Iterable[str]) -> None:
+        """Log the names that were not logged before."""
+        for name in names:
+            if name not in self._told and len(self._told) < MAX_TOLD_NAMES:
+                self._told.add(name)
+                self.log.warn(
+                    "{transport_name}: requests have a parameter that is not known and dropped "
+                    "(told once): {name!r}",
+                    event="http-unexpected-parameter",
+                    transport_name=self._transport_name,
+                    name=name,
+                )

@@ -28,9 +28,11 @@ class HeldRequest:
     :ivar timestamp: When it came, in seconds of the transport's clock.
     :ivar to_addr: Whom its message is for, once that is known.
     :ivar context: Whatever the transport wants to remember until the answer.
+    :ivar incoming: The request as :meth:`~.HttpTransport.receive` got it; ``None`` if a transport
+        for the old Vumi has handled it.
     """
 
-    __slots__ = ("context", "id", "request", "timestamp", "to_addr")
+    __slots__ = ("context", "id", "incoming", "request", "timestamp", "to_addr")
 
     def __init__(self, request_id: str, request: Any, timestamp: float) -> None:
         self.id = request_id
@@ -38,6 +40,7 @@ class HeldRequest:
         self.timestamp = timestamp
         self.to_addr: str | None = None
         self.context: Any = None
+        self.incoming: Any = None
 
 
 class HeldRequests:

@@ -30,6 +30,11 @@ class HttpRpcTransportConfig(TransportConfig):
         "for HTTPS.",
         static=True,
     )
+    public_url = ConfigText(
+        "How the provider reaches this server, such as https://vumi.example.org: it goes into the "
+        "URLs that are logged at the start, to be registered with the provider.",
+        static=True,
+    )
     web_username = ConfigText(
         "The user name that requests must have (HTTP Basic). Needs web_password.", static=True
     )

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from twisted.web.server import Request
 
-    from vumi.transports.httprpc.serving import HttpServing
+    from vumi.transports.httprpc.http_transport import HttpTransport
 
 __all__ = ["BasicAuthResource", "HttpRpcHealthResource", "HttpRpcResource"]
 
@@ -45,7 +45,7 @@ class HttpRpcHealthResource(Resource):
 
     isLeaf = True
 
-    def __init__(self, transport: HttpServing) -> None:
+    def __init__(self, transport: HttpTransport) -> None:
         super().__init__()
         self.transport = transport
 
@@ -63,7 +63,7 @@ class HttpRpcResource(Resource):
 
     :param transport: The transport.
     :param handler: Called with the request's id and the request;
-        :meth:`~.HttpRpcTransport.handle_raw_inbound_message` if left out.
+        :meth:`~.HttpTransport.handle_raw_inbound_message` if left out.
     """
 
     isLeaf = True
@@ -72,7 +72,7 @@ class HttpRpcResource(Resource):
 
     def __init__(
         self,
-        transport: HttpServing,
+        transport: HttpTransport,
         handler: Callable[[str, Request], Any] | None = None,
     ) -> None:
         super().__init__()

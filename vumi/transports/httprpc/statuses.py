@@ -77,6 +77,20 @@ class StatusBoard:
 
     # The response side
 
+    def answered(self, seconds: float, degraded: float, down: float) -> None:
+        """A request was answered.
+
+        :param seconds: How long it has waited.
+        :param degraded: From how many seconds on that is late.
+        :param down: From how many seconds on that is very late.
+        """
+        if seconds > down:
+            self.response_slow(seconds, down, very=True)
+        elif seconds > degraded:
+            self.response_slow(seconds, degraded, very=False)
+        else:
+            self.response_sent(seconds)
+
     def response_sent(self, seconds: float) -> None:
         if self.is_news("response", "ok", "response_sent"):
             self.add(

@@ -5,8 +5,9 @@ Most SMS gateways are reached so. Only re-exports: the transport is in
 :mod:`~vumi.transports.httpsms.requests`.
 """
 
-from vumi.transports.httpsms.httpsms import HttpSmsTransport, Rejected, TryLater
+from vumi.transports.httpsms.httpsms import HttpSmsTransport
 from vumi.transports.httpsms.options import HttpSmsTransportConfig
+from vumi.transports.httpsms.outbox import Rejected, TryLater
 from vumi.transports.httpsms.receipts import DeliveryReport, RemoteIds
 from vumi.transports.httpsms.requests import form_request, json_request, query_request
 

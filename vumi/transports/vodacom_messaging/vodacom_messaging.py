@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from vumi.components.session import SessionManager
 from vumi.config import ConfigInt, ConfigText
-from vumi.damaged_text import decode_text
 from vumi.persist.config import ConfigRedis
 from vumi.transports.httprpc import Answer, Fields, HttpRpcTransport, HttpRpcTransportConfig
 from vumi.transports.vodacom_messaging.wire import VodacomMessagingResponse
@@ -116,6 +115,6 @@ class VodacomMessagingTransport(HttpRpcTransport):
         if message["session_event"] != message.SESSION_CLOSE:
             page.accept_freetext()
         elif self.session_manager is not None:
-            session_id = decode_text(held.request.args[b"ussdSessionId"][0], self.ENCODING)
+            session_id = held.incoming.get("ussdSessionId")
             await self.session_manager.clear_session(session_id)
         return Answer(str(page))

@@ -10,6 +10,7 @@ from twisted.internet.defer import Deferred
 from vumi.errors import ConfigError
 from vumi.tests.utils import LogCatcher
 from vumi.transports.httprpc import Answer, Fields, HttpRpcTransport, Refused
+from vumi.transports.httprpc.server import HttpServer
 from vumi.transports.httprpc.tests.clients import Client, EchoTransport, HttpTestCase
 from vumi.transports.tests.helpers import TransportHelper
 
@@ -525,7 +526,7 @@ class LifeTests(HttpTestCase):
         helper: Any = self.add_helper(TransportHelper(Provider))
         transport = await helper.get_transport({"web_path": "/ussd"}, start=False)
         transport.clock = self.clock
-        self.patch(transport, "_listen", lambda site, endpoint: Endpoint().listen(site))
+        self.patch(HttpServer, "listen", lambda server, config: Endpoint().listen(server.site))
         with self.assertRaises(OSError):
             await transport.startWorker()
         self.assertEqual(seen, ["torn down"])
