@@ -9,9 +9,11 @@ from collections import deque
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from twisted.internet.defer import Deferred, DeferredList, succeed
+from twisted.internet.defer import CancelledError, Deferred, DeferredList, succeed
+from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
+from vumi.errors import HandleLater, StoreUnavailable
 from vumi.tasks import in_background
 
 if TYPE_CHECKING:
@@ -23,22 +25,36 @@ if TYPE_CHECKING:
 
 __all__ = ["Outbox", "Outboxes"]
 
+#: Seconds until a message is published again whose middleware lacks its store: at first, and most.
+FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0
+
 
 class Outbox:
     """Publishes messages one after another: the next when the broker has the one before.
 
     A middleware that has to be waited for can therefore not change the order. While the broker is
-    away the messages stay here.
+    away the messages stay here, and while a store that a middleware needs is away, too: then the
+    first is published again, and the others wait.
 
     :param publish: Takes a message's fields and returns a Deferred of its confirmation.
-    :param left: Called with this outbox whenever a message has left it.
+    :param left: Called with this outbox and a message's fields whenever one has left it, and with
+        the error if it could not be published.
+    :param clock: Tells when to try again.
     """
 
     log = Logger()
 
-    def __init__(self, publish: Publish, left: Callable[[Outbox], None]) -> None:
+    def __init__(
+        self,
+        publish: Publish,
+        left: Callable[[Outbox, dict[str, Any], Exception | None], None],
+        clock: IReactorTime,
+    ) -> None:
         self._publish = publish
         self._left = left
+        self._clock = clock
+        self._pause: Deferred[None] | None = None
+        self._abandoned = False
         self._fields: deque[dict[str, Any]] = deque()
         self._in_hand = 0
         self._publishing = False
@@ -69,14 +85,19 @@ class Outbox:
     def abandon(self) -> None:
         """Forget what has not been handed to the broker yet."""
         self._fields.clear()
+        self._abandoned = True
+        if self._pause is not None:
+            self._pause.cancel()
 
     async def _publish_all(self) -> None:
         while self._fields:
             fields = self._fields.popleft()
             self._in_hand = 1
+            error: Exception | None = None
             try:
-                await self._publish(**fields)
-            except Exception:  # noqa: BLE001 (one lost message must not hold up those behind it)
+                await self._publish_one(fields)
+            except Exception as problem:  # noqa: BLE001 (it must not hold up those behind it)
+                error = problem
                 self.log.failure(
                     "Message {message_id} from {from_addr} could not be published",
                     event="inbound-not-published",
@@ -84,11 +105,38 @@ class Outbox:
                     from_addr=fields["from_addr"],
                 )
             self._in_hand = 0
-            self._left(self)
+            self._left(self, fields, error)
         self._publishing = False
         waiters, self._waiters = self._waiters, []
         for waiter in waiters:
             waiter.callback(None)
+
+    async def _publish_one(self, fields: dict[str, Any]) -> None:
+        seconds = FIRST_PAUSE
+        while True:
+            try:
+                await self._publish(**fields)
+                return
+            except (HandleLater, StoreUnavailable) as error:
+                if self._abandoned:
+                    raise
+                self.log.warn(
+                    "Message {message_id} from {from_addr} can't be published for now; next try "
+                    "in {seconds} s: {reason}",
+                    event="inbound-put-off",
+                    message_id=fields["message_id"],
+                    from_addr=fields["from_addr"],
+                    seconds=seconds,
+                    reason=str(error),
+                )
+                self._pause = deferLater(self._clock, seconds)
+                try:
+                    await self._pause
+                except CancelledError:
+                    raise error from None
+                finally:
+                    self._pause = None
+            seconds = min(seconds * 2, LONGEST_PAUSE)
 
 
 class Outboxes:
@@ -97,11 +145,21 @@ class Outboxes:
     :param publish: Takes a message's fields and returns a Deferred of its confirmation.
     :param left: Called with an address and how many messages of it are still not confirmed,
         whenever one has been.
+    :param lost: Called with the fields of a message that could not be published, and why.
+    :param clock: Tells when to try again.
     """
 
-    def __init__(self, publish: Publish, left: Callable[[str, int], None]) -> None:
+    def __init__(
+        self,
+        publish: Publish,
+        left: Callable[[str, int], None],
+        lost: Callable[[dict[str, Any], Exception], None],
+        clock: IReactorTime,
+    ) -> None:
         self._publish = publish
         self._left = left
+        self._lost = lost
+        self._clock = clock
         self._outboxes: dict[str, Outbox] = {}
 
     def put(self, address: str, fields: dict[str, Any]) -> int:
@@ -112,14 +170,18 @@ class Outboxes:
         """
         outbox = self._outboxes.get(address)
         if outbox is None:
-            outbox = Outbox(self._publish, partial(self._one_left, address))
+            outbox = Outbox(self._publish, partial(self._one_left, address), self._clock)
             self._outboxes[address] = outbox
         outbox.put(fields)
         return len(outbox)
 
-    def _one_left(self, address: str, outbox: Outbox) -> None:
+    def _one_left(
+        self, address: str, outbox: Outbox, fields: dict[str, Any], error: Exception | None
+    ) -> None:
         if not len(outbox):
             del self._outboxes[address]
+        if error is not None:
+            self._lost(fields, error)
         self._left(address, len(outbox))
 
     async def drain(self, seconds: float, clock: IReactorTime) -> int:

@@ -51,6 +51,7 @@ class TelnetTransportProtocol(TelnetProtocol):
         #: The client is about to be disconnected: it gets and says no more.
         self.closing = False
         self._paused = False
+        self._idle: IDelayedCall | None = None
         self._abort_later: IDelayedCall | None = None
         self._splitter = LineSplitter(vumi_transport.max_line_length)
 
@@ -58,9 +59,14 @@ class TelnetTransportProtocol(TelnetProtocol):
 
     def connectionMade(self) -> None:
         self.vumi_transport.client_connected(self)
+        if self.vumi_transport.idle_timeout:
+            self._idle = self.vumi_transport.clock.callLater(
+                self.vumi_transport.idle_timeout, self._idle_too_long
+            )
         self.begin()
 
     def dataReceived(self, data: bytes) -> None:
+        self._keep_alive()
         for line in self._splitter.feed(data):
             if self.closing:
                 return
@@ -69,7 +75,23 @@ class TelnetTransportProtocol(TelnetProtocol):
             self.send(f"Line too long (at most {self._splitter.max_length} bytes). Goodbye.")
             self.disconnect()
 
+    def _keep_alive(self) -> None:
+        if self._idle is not None and self._idle.active():
+            self._idle.reset(self.vumi_transport.idle_timeout)
+
+    def _idle_too_long(self) -> None:
+        if self._paused:
+            # It may have said something that we have not read.
+            self._idle = self.vumi_transport.clock.callLater(
+                self.vumi_transport.idle_timeout, self._idle_too_long
+            )
+        elif not self.closing:
+            self.send("You have been silent for too long. Goodbye.")
+            self.disconnect()
+
     def connectionLost(self, reason: Failure = connectionDone) -> None:
+        if self._idle is not None and self._idle.active():
+            self._idle.cancel()
         rest = self._splitter.rest()
         if (
             rest
@@ -110,7 +132,19 @@ class TelnetTransportProtocol(TelnetProtocol):
 
     def send(self, text: str | None) -> None:
         """Show a text to the client, followed by a line end."""
+        self._keep_alive()
         self.transport.write(encode_text(text))
+
+    def takes(self, text: str | None) -> bool:
+        """Whether the client has read enough of what was sent to it for a text to be sent."""
+        size = len(encode_text(text))
+        takes: bool = self.transport.has_room(size)
+        return takes
+
+    def cut_off(self) -> None:
+        """Close the connection at once."""
+        self.closing = True
+        self.transport.abortConnection()
 
     def disconnect(self) -> None:
         """Close the connection, after what was sent before, if the client takes it soon enough."""

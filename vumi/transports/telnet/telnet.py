@@ -8,12 +8,15 @@ connection is a session, so registering publishes a message with the session eve
 line one with ``resume``, and the end of the connection one with ``close``. What one address says
 goes through one outbox, also when the client goes and another comes with the same address: the
 broker gets it in order. While the broker is away the outbox grows; a client with too much in it
-is not read from until that is confirmed.
+is not read from until that is confirmed. The same while a middleware's store is away. A client is
+told of a line that can't be taken at all.
+
+What is sent to a client that does not read stays in memory up to a bound. A message that would
+exceed it is nacked, and the client is cut off; so is one that is silent for too long.
 """
 
 from __future__ import annotations
 
-from functools import partial
 from itertools import count
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -22,6 +25,7 @@ from twisted.internet.protocol import ServerFactory
 
 from vumi.config import (
     ConfigBool,
+    ConfigFloat,
     ConfigInt,
     ConfigServerEndpoint,
     ConfigText,
@@ -46,6 +50,10 @@ if TYPE_CHECKING:
 __all__ = ["AddressedTelnetServerTransport", "TelnetServerConfig", "TelnetServerTransport"]
 
 MAX_LINE_LENGTH = 16384
+#: Seconds.
+IDLE_TIMEOUT = 3600.0
+#: What a client reads of a line that could not be published.
+NOT_TAKEN = "Your message could not be taken. Please try again."
 
 
 class TelnetServerConfig(TransportConfig):
@@ -76,6 +84,18 @@ class TelnetServerConfig(TransportConfig):
         default=MAX_LINE_LENGTH,
         static=True,
     )
+    max_unread = ConfigInt(
+        "How many bytes may wait for a client that does not read what is sent to it. The message "
+        "that would be too much is refused, and the client is disconnected.",
+        default=TelnetConnection.max_unread,
+        static=True,
+    )
+    idle_timeout = ConfigFloat(
+        "How long a client may be silent, and hear nothing, before it is disconnected, in "
+        "seconds. 0 is for ever.",
+        default=IDLE_TIMEOUT,
+        static=True,
+    )
     broadcast_unknown_addr = ConfigBool(
         "Whether a message for an address that nobody has is shown to all clients, as the old "
         "Vumi did. Everybody then reads what was meant for one.",
@@ -87,6 +107,11 @@ class TelnetServerConfig(TransportConfig):
         super().post_validate()
         if self.max_line_length is not None and self.max_line_length < 1:
             self.raise_config_error("Field 'max_line_length' must be at least 1.")
+        if self.max_unread is not None and self.max_unread < 1:
+            self.raise_config_error("Field 'max_unread' must be at least 1.")
+        # Written so that NaN is refused too.
+        if self.idle_timeout is None or not self.idle_timeout >= 0:
+            self.raise_config_error("Field 'idle_timeout' must not be negative.")
 
 
 class TelnetServerTransport(Transport):
@@ -118,12 +143,14 @@ class TelnetServerTransport(Transport):
         self.telnet_server: IListeningPort | None = None
         #: How many bytes a line may have.
         self.max_line_length = self.get_static_config().max_line_length or MAX_LINE_LENGTH
+        #: How many seconds a client may be silent; 0 is for ever.
+        self.idle_timeout: float = self.get_static_config().idle_timeout
         self._to_addr = ""
         #: Who is connected, registered or not
         self._connected: set[TelnetTransportProtocol] = set()
         #: address -> who has it
         self._clients: dict[str, TelnetTransportProtocol] = {}
-        self._outboxes = Outboxes(self.publish_message, self._confirmed)
+        self._outboxes: Outboxes
         self._all_gone: Deferred[None] | None = None
         self._nameless = count(1)
 
@@ -134,7 +161,11 @@ class TelnetServerTransport(Transport):
 
     async def _open(self) -> None:
         config = self.get_static_config()
-        factory = ServerFactory.forProtocol(partial(TelnetConnection, self.protocol, self))
+        # An outbox that was drained takes no more.
+        self._outboxes = Outboxes(
+            self.publish_message, self._confirmed, self._not_published, self.clock
+        )
+        factory = ServerFactory.forProtocol(self._make_connection)
         factory.noisy = False
         self.telnet_server = server = await config.twisted_endpoint.listen(factory)
         listening_on = address_text(server.getHost()) or str(server.getHost())
@@ -146,6 +177,11 @@ class TelnetServerTransport(Transport):
             type="listening",
             message=f"Listening on {listening_on}",
         )
+
+    def _make_connection(self) -> TelnetConnection:
+        connection = TelnetConnection(self.protocol, self)
+        connection.max_unread = self.get_static_config().max_unread
+        return connection
 
     def teardown_transport(self) -> Deferred[None]:
         return Deferred.fromCoroutine(self._close())
@@ -233,6 +269,12 @@ class TelnetServerTransport(Transport):
         if client is not None and unconfirmed <= self.max_unconfirmed // 2:
             client.set_paused(False)
 
+    def _not_published(self, fields: dict[str, Any], error: Exception) -> None:
+        """Tell a client, if it is still there, of a line that nobody gets."""
+        client = self._clients.get(fields["from_addr"])
+        if client is not None and not client.closing and fields["content"] is not None:
+            client.send(NOT_TAKEN)
+
     # Messages to users
 
     def handle_outbound_message(self, message: TransportUserMessage) -> Deferred[Any]:
@@ -242,6 +284,12 @@ class TelnetServerTransport(Transport):
             if self.get_static_config().broadcast_unknown_addr:
                 self._broadcast(f"UNKNOWN ADDR [{message['to_addr']}]: {message['content'] or ''}")
             return self.publish_nack(message_id, "Unknown address.")
+        if not client.takes(message["content"]):
+            self.log.warning(
+                "Telnet client", message["to_addr"], "does not read; it is disconnected"
+            )
+            client.cut_off()
+            return self.publish_nack(message_id, "The client does not read what is sent to it.")
         client.send(message["content"])
         if message["session_event"] == TransportUserMessage.SESSION_CLOSE:
             client.disconnect()
@@ -249,7 +297,7 @@ class TelnetServerTransport(Transport):
 
     def _broadcast(self, text: str) -> None:
         for client in list(self._clients.values()):
-            if not client.closing:
+            if not client.closing and client.takes(text):
                 client.send(text)
 
 

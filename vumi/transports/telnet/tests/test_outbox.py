@@ -8,6 +8,7 @@ from twisted.internet.defer import Deferred, succeed
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
+from vumi.errors import HandleLater, StoreUnavailable
 from vumi.transports.telnet.outbox import Outbox, Outboxes
 
 
@@ -23,7 +24,16 @@ class OutboxesTests(SynchronousTestCase):
         self.confirmations: dict[str, Deferred[Any]] = {}
         self.left: list[tuple[str, int]] = []
         self.clock = Clock()
-        self.outboxes = Outboxes(self.publish, lambda *args: self.left.append(args))
+        self.lost: list[tuple[str, str]] = []
+        self.outboxes = self.make(self.publish)
+
+    def make(self, publish: Any) -> Outboxes:
+        return Outboxes(
+            publish,
+            lambda *args: self.left.append(args),
+            lambda fields, error: self.lost.append((fields["message_id"], str(error))),
+            self.clock,
+        )
 
     def publish(self, **message: Any) -> Deferred[Any]:
         message_id = message["message_id"]
@@ -61,7 +71,7 @@ class OutboxesTests(SynchronousTestCase):
             self.handed_over.append(message["message_id"])
             return waiting if message["message_id"] == "first" else succeed(None)
 
-        self.outboxes = Outboxes(publish, lambda *_: None)
+        self.outboxes = self.make(publish)
         ids = ["first", *(str(number) for number in range(5000))]
         self.put("jo", *ids)
         assert self.handed_over == ["first"]
@@ -75,6 +85,28 @@ class OutboxesTests(SynchronousTestCase):
         assert self.left == [("jo", 1)]
         [failure] = self.flushLoggedErrors(ValueError)
         assert failure.getErrorMessage() == "no room"
+        assert self.lost == [("m1", "no room")]
+
+    def test_while_a_store_is_away_messages_wait_in_order(self) -> None:
+        self.put("jo", "m1", "m2")
+        for error in (StoreUnavailable("away"), HandleLater("away"), StoreUnavailable("away")):
+            self.confirmations["m1"].errback(error)
+            self.clock.advance(30)
+        assert self.handed_over == ["m1"] * 4
+        assert (self.left, self.lost) == ([], [])
+        self.confirm("m1")
+        self.confirm("m2")
+        assert self.handed_over == ["m1"] * 4 + ["m2"]
+        assert self.left == [("jo", 1), ("jo", 0)]
+
+    def test_drain_gives_up_what_waits_for_a_store(self) -> None:
+        self.put("jo", "m1", "m2")
+        self.confirmations["m1"].errback(StoreUnavailable("away"))
+        draining = Deferred.fromCoroutine(self.outboxes.drain(0.1, self.clock))
+        self.clock.advance(0.1)
+        assert self.successResultOf(draining) == 2
+        assert self.clock.getDelayedCalls() == []
+        assert len(self.flushLoggedErrors(StoreUnavailable)) == 1
 
     def test_drain_waits_for_all_confirmations(self) -> None:
         self.put("jo", "m1", "m2")
@@ -93,7 +125,7 @@ class OutboxesTests(SynchronousTestCase):
         )
 
     def test_an_outbox_without_messages_is_done(self) -> None:
-        outbox = Outbox(self.publish, lambda _: None)
+        outbox = Outbox(self.publish, lambda *_: None, self.clock)
         self.successResultOf(outbox.when_done())
         outbox.put(fields("m1"))
         done = outbox.when_done()

@@ -11,7 +11,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectionAborted, ConnectionLost
 from twisted.internet.task import Clock
 
-from vumi.errors import ConfigError
+from vumi.errors import ConfigError, StoreUnavailable
 from vumi.middleware.base import TransportMiddleware
 from vumi.tests.fake_amqp import FakeAMQPBroker
 from vumi.tests.helpers import VumiTestCase
@@ -266,6 +266,86 @@ class OutboundTests(TelnetCase):
         assert self.published() == [(NEW, None), (CLOSE, None)]
 
 
+class UnreadTests(TelnetCase):
+    """Clients that do not read what is sent to them, or say nothing."""
+
+    def choke(self, client: MemoryClient) -> None:
+        """The socket is full, as the client doesn't read."""
+        producer: Any = client.producer
+        producer.pauseProducing()
+
+    async def test_a_client_that_does_not_read_is_cut_off_and_the_message_nacked(self) -> None:
+        await self.start(max_unread=1000)
+        client, other = self.connect(), self.connect()
+        assert (await self.reply("a" * 5000))["event_type"] == "ack", "one text of any size"
+        client.clear()
+        self.choke(client)
+        assert (await self.reply("a" * 5000))["event_type"] == "nack"
+        assert client.disconnected
+        assert client.value() == b""
+        event = await self.reply("hello")
+        assert event["nack_reason"] in (
+            "Unknown address.",
+            "The client does not read what is sent to it.",
+        )
+        assert (await self.reply("hello", to="10.0.0.9:5002"))["event_type"] == "ack"
+        other.hang_up()
+
+    async def test_what_waits_is_counted_until_the_client_reads(self) -> None:
+        await self.start(max_unread=1000)
+        client = self.connect()
+        self.choke(client)
+        for _ in range(4):
+            assert (await self.reply("a" * 198))["event_type"] == "ack"
+        producer: Any = client.producer
+        producer.resumeProducing()
+        for _ in range(20):
+            assert (await self.reply("a" * 198))["event_type"] == "ack"
+        self.choke(client)
+        events = [(await self.reply("a" * 198))["event_type"] for _ in range(6)]
+        assert "nack" in events
+        assert events == sorted(events)
+
+    async def test_answers_to_commands_are_bounded_too(self) -> None:
+        await self.start(max_unread=1000)
+        client = self.connect()
+        self.choke(client)
+        client.send(*[b"\xff\xfd\x01"] * 1000)
+        assert client.disconnected
+        assert len(client.value()) <= 1000
+
+    async def test_a_broadcast_leaves_out_who_does_not_read(self) -> None:
+        await self.start(max_unread=20, broadcast_unknown_addr=True)
+        deaf, other = self.connect(), self.connect()
+        self.choke(deaf)
+        await self.reply("hello", to="nobody")
+        assert (deaf.seen(), other.seen()) == ("", "UNKNOWN ADDR [nobody]: hello\r\n")
+        deaf.hang_up()
+        other.hang_up()
+
+    async def test_a_client_that_is_silent_for_too_long_is_disconnected(self) -> None:
+        await self.start(idle_timeout=100)
+        talks, listens, silent = self.connect(), self.connect(), self.connect()
+        self.clock.advance(60)
+        talks.send(b"hello\r\n")
+        await self.reply("hello", to="10.0.0.9:5002")
+        self.clock.advance(60)
+        assert silent.disconnecting
+        assert silent.seen() == "You have been silent for too long. Goodbye.\r\n"
+        assert not talks.disconnecting
+        assert not listens.disconnecting
+        self.clock.advance(60)
+        assert talks.disconnecting
+        assert listens.disconnecting
+
+    async def test_silence_may_be_allowed(self) -> None:
+        await self.start(idle_timeout=0)
+        client = self.connect()
+        self.clock.advance(1_000_000)
+        assert not client.disconnecting
+        client.hang_up()
+
+
 class WaitingTests(TelnetCase):
     """When publishing takes its time."""
 
@@ -323,6 +403,33 @@ class WaitingTests(TelnetCase):
         for each in (client, other):
             each.hang_up()
         self.let_through(2)
+
+    async def test_lines_wait_for_a_store_that_is_away(self) -> None:
+        await self.start(**BEHIND_A_GATE)
+        client = self.connect()
+        self.let_through()
+        client.send(b"one\r\ntwo\r\n")
+        for _ in range(5):
+            Gatekeeper.waiting.pop(0).errback(StoreUnavailable("Redis is away."))
+            assert not Gatekeeper.waiting
+            self.clock.advance(30)
+        self.let_through(1)
+        self.let_through(1)
+        assert self.published() == [(NEW, None), (RESUME, "one"), (RESUME, "two")]
+        assert client.seen() == ""
+        client.hang_up()
+        self.let_through()
+
+    async def test_a_client_is_told_of_a_line_that_can_not_be_published(self) -> None:
+        await self.start(**BEHIND_A_GATE)
+        client = self.connect()
+        self.let_through()
+        client.send(b"one\r\n")
+        Gatekeeper.waiting.pop(0).errback(ValueError("broken middleware"))
+        assert client.seen() == "Your message could not be taken. Please try again.\r\n"
+        assert len(self.flushLoggedErrors(ValueError)) == 1
+        client.hang_up()
+        self.let_through()
 
     async def test_one_that_can_not_be_published_is_told_and_the_next_is_published(self) -> None:
         await self.start(**BEHIND_A_GATE)
