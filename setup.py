@@ -52,6 +52,7 @@ setup(
         "PyYAML >= 6.0",
         "zope.interface >= 6.0",
         "click >= 8.1",
+        "google-re2 >= 1.1",
         "phonenumbers >= 9.0",
     ],
     extras_require={**EXTRAS, "all": sorted({dep for deps in EXTRAS.values() for dep in deps})},

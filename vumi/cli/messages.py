@@ -314,7 +314,8 @@ def _progress(label: str, total: int | None) -> Iterator[Callable[[int], object]
     is_flag=True,
     help="CSV for programs: nothing put before what looks like a formula.",
 )
-@oldest_option
+@click.option("--newest-first", is_flag=True, help="Begin with the newest. In Riak that is slow.")
+@click.option("--oldest-first", is_flag=True, hidden=True, help="The default.")
 @store_options
 def export(
     store: StoreChoice,
@@ -322,13 +323,14 @@ def export(
     format_name: str,
     output: Any,
     raw: bool,
+    newest_first: bool,
     oldest_first: bool,
     **parts: str | None,
 ) -> None:
     """Write messages to a file: all, or those chosen by options and by WORDS of their text.
 
-    A line of JSON has the message's direction, its batches, and the whole message. It takes little
-    memory, however many there are.
+    The oldest come first. A line of JSON has the message's direction, its batches, and the whole
+    message. It takes little memory, however many there are.
     """
     from vumi.components.message_store.export import (
         FoundCsvFormatter,
@@ -337,6 +339,8 @@ def export(
         write_pages,
     )
 
+    if newest_first and oldest_first:
+        raise ConfigError("Give --newest-first or --oldest-first, not both.")
     query = _query(parts, words)
     formatter: Any = FoundJsonFormatter()
     if format_name == "csv":
@@ -346,7 +350,7 @@ def export(
     async def work(opened: Any) -> int:
         total = await _expected(opened.archive, query, parts, words)
         formatter.write_row_header(sink)
-        pages = found_pages(opened.archive, query, _order(oldest_first))
+        pages = found_pages(opened.archive, query, _order(not newest_first))
         with _progress("Exporting", total) as advance:
             return await write_pages(pages, formatter, sink, progress=advance)
 

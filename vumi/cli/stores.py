@@ -53,7 +53,7 @@ class StoreChoice:
         )
 
     def run(self, work: Callable[[Any], Coroutine[Any, Any, Any]]) -> Any:
-        """Open the store, do something with it, close it.
+        """Open the store, do something with it, close it. No command makes an archive.
 
         :param work: Called with the :class:`~vumi.components.message_store.MessageStore`.
         :returns: What the work returned.
@@ -64,7 +64,7 @@ class StoreChoice:
         from vumi.components.message_store.store import MessageStore
 
         async def with_store(reactor: Any) -> Any:
-            store = await MessageStore.from_config(options, reactor)
+            store = await MessageStore.from_config(options, reactor, create=False)
             try:
                 return await work(store)
             finally:

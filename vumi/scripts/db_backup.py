@@ -22,6 +22,7 @@ import click
 import vumi
 from vumi.config import Config
 from vumi.errors import ConfigError
+from vumi.linear_regex import LinearRegex, PatternError
 from vumi.persist.config import ConfigRedis, RedisConfig
 from vumi.persist.redis_manager import RedisManager
 from vumi.scripts.old_style import OldStyleGroup
@@ -356,8 +357,8 @@ def analyze(source: TextIO, separators: str) -> None:
     """Show how many keys of a file begin alike, part by part."""
     _read_header(source)
     try:
-        separator = re.compile(separators)
-    except re.error as error:
+        separator = LinearRegex(separators)
+    except PatternError as error:
         raise ConfigError(f"--separators is no regular expression: {error}.") from None
     counts: Counter[tuple[str, ...]] = Counter()
     for record in read_records(source):

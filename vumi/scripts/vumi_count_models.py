@@ -5,13 +5,13 @@ Knows the old indexes of messages and events, and what of the archive answers fo
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 import click
 
 from vumi.components.message_store.interface import Kind
 from vumi.errors import ConfigError
+from vumi.linear_regex import LinearRegex, PatternError
 from vumi.payload import format_vumi_date, parse_vumi_date
 from vumi.scripts.old_style import OldStyleCommand, old_store_options, run_with_store
 
@@ -137,10 +137,10 @@ async def _in_range(archive: Any, kind: Kind, where: tuple[str, Any, Any], patte
             return total
 
 
-def _compiled(regex: str) -> re.Pattern[str]:
+def _compiled(regex: str) -> LinearRegex:
     try:
-        return re.compile(regex)
-    except re.error as error:
+        return LinearRegex(regex)
+    except PatternError as error:
         raise ConfigError(f"--index-value-regex is no regular expression: {error}.") from None
 
 

@@ -25,6 +25,7 @@ import click
 from vumi.cli.mistakes import mistake_lines
 from vumi.config import Config
 from vumi.errors import VumiError
+from vumi.linear_regex import LinearRegex, PatternError
 from vumi.persist.config import ConfigRedis
 from vumi.persist.redis_manager import RedisManager
 from vumi.yamlconfig import read_yaml_config
@@ -153,8 +154,8 @@ class Skip(Task):
     def configure(self, **parameters: str) -> None:
         """Take the pattern, which a key must fit from its start."""
         try:
-            self.regex = re.compile(parameters["pattern"])
-        except re.error as error:
+            self.regex = LinearRegex(parameters["pattern"])
+        except PatternError as error:
             raise TaskError(f"skip: pattern is not a regular expression: {error}.") from None
 
     def process_key(self, key: str) -> None:

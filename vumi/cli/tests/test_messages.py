@@ -133,6 +133,47 @@ def test_export(url: str, tmp_path: Path) -> None:
     assert ",=1+1," in raw
 
 
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("list",),
+        ("search", "x"),
+        ("show", "m"),
+        ("batches",),
+        ("stats",),
+        ("export",),
+        ("delete-before", "2026-01-01", "--yes"),
+        ("forget", "+271", "--yes"),
+        ("forget", "+271", "--dry-run"),
+    ],
+)
+def test_no_command_makes_an_archive_that_is_not_there(
+    command: tuple[str, ...], tmp_path: Path
+) -> None:
+    missing = vumi(*command, "--store", f"sqlite:///{tmp_path}/nope.db")
+    assert (missing.returncode, missing.stdout) == (1, "")
+    assert "There is no message archive at sqlite:///" in missing.stderr
+    assert list(tmp_path.iterdir()) == []
+    # A file that is there, but no archive, stays as it is.
+    other = tmp_path / "other.db"
+    other.touch()
+    refused = vumi(*command, "--store", f"sqlite:///{other}")
+    assert "There is no message archive at sqlite:///" in refused.stderr
+    assert (list(tmp_path.iterdir()), other.read_bytes()) == ([other], b"")
+
+
+def test_an_export_begins_with_the_oldest(url: str) -> None:
+    def times(*options: str) -> list[str]:
+        lines = vumi("export", *options, "--store", url).stdout.splitlines()
+        return [json.loads(line)["message"]["timestamp"] for line in lines]
+
+    assert len(times()) == 6
+    assert times() == sorted(times()) == times("--oldest-first")
+    assert times("--newest-first") == sorted(times(), reverse=True)
+    both = vumi("export", "--newest-first", "--oldest-first", "--store", url)
+    assert both.returncode == 1
+
+
 def test_forgetting_a_person_asks_first_and_tells_how_much(url: str) -> None:
     dry = vumi("forget", "+271", "--dry-run", "--store", url)
     assert dry.stdout == "6 messages and events would be erased\n", dry.stderr

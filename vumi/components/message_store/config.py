@@ -104,16 +104,19 @@ class MessageStoreConfig(Config):
                 "postgresql://user:password@host/database or riak://host/?bucket_prefix=..."
             )
 
-    def archive(self, reactor: Any = None) -> Any:
+    def archive(self, reactor: Any = None, create: bool = True) -> Any:
         """The archive, to be opened.
 
         :param reactor: Twisted's; taken from where it is if nobody says.
+        :param create: Whether opening makes an archive if there is none.
         :raises ConfigError: The URL can't be used, or a library is not installed.
         """
         if reactor is None:
             # The first import of the reactor chooses it, so not at import time.
             from twisted.internet import reactor
-        options = {} if self.patience is None else {"patience": self.patience}
+        options: dict[str, Any] = {} if create else {"create": False}
+        if self.patience is not None:
+            options["patience"] = self.patience
         return open_archive(self.url, reactor, **options)
 
     async def redis(self) -> Any:

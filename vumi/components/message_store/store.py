@@ -47,12 +47,15 @@ class MessageStore(Batches, Messages, Listings, Counts, RegexSearch, Erasing):
 
     @classmethod
     @gives_deferred
-    async def from_config(cls, config: Mapping[str, Any] | str, reactor: Any = None) -> Any:
+    async def from_config(
+        cls, config: Mapping[str, Any] | str, reactor: Any = None, *, create: bool = True
+    ) -> Any:
         """Open a message store.
 
         :param config: The options of ``message_store``, see
             :class:`~vumi.components.message_store.config.MessageStoreConfig`; or only its URL.
         :param reactor: Twisted's, or what the archive is to use in its place.
+        :param create: Whether an archive is made if there is none. If not, that is refused.
         :returns: Fires with the store.
         :raises ConfigError: An option can't be used.
         :raises StoreUnavailable: The archive or Redis can't be reached.
@@ -60,7 +63,7 @@ class MessageStore(Batches, Messages, Listings, Counts, RegexSearch, Erasing):
         from vumi.components.message_store.config import MessageStoreConfig
 
         settings = MessageStoreConfig({"url": config} if isinstance(config, str) else config)
-        archive = settings.archive(reactor)
+        archive = settings.archive(reactor, create)
         await archive.open()
         redis: Any = None
         try:

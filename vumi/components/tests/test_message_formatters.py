@@ -7,6 +7,7 @@ import io
 import json
 from datetime import datetime
 from typing import Any
+from unicodedata import normalize
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -112,9 +113,57 @@ class FormatterTests(SynchronousTestCase):
             escaped = written(CsvFormatter(escape_formulas=True), message, header=False)
             self.assertEqual(content_of(plain), content)
             self.assertEqual(content_of(escaped), f"'{content}")
-        harmless = self.helper.make_inbound("1+1=2")
-        row = written(CsvFormatter(escape_formulas=True), harmless, header=False)
-        self.assertEqual(content_of(row), "1+1=2")
+        for content in ("1+1=2", "a - b", "a\nb", "", "x=\ny", "\N{SNOWMAN}=1"):
+            harmless = self.helper.make_inbound(content)
+            row = written(CsvFormatter(escape_formulas=True), harmless, header=False)
+            self.assertEqual(content_of(row), content)
+
+    def test_a_formula_in_disguise_is_escaped_too(self) -> None:
+        # A full-width sign, or a space, a line end or a character without width before it.
+        signs = [
+            chr(code)
+            for code in range(0x11000)
+            if normalize("NFKC", chr(code))[:1] in ("=", "+", "-", "@", "\u2212")
+        ]
+        self.assertGreater(len(signs), 14)
+        for sign in signs:
+            for before in (
+                "",
+                " ",
+                "\n",
+                "\r\n",
+                "\u3000",
+                "\u200b",
+                "\ufeff",
+                "\xa0\n\t",
+                "\0",
+                "\ud83d",
+            ):
+                message = self.helper.make_inbound(f"{before}{sign}1")
+                row = written(CsvFormatter(escape_formulas=True), message, header=False)
+                self.assertEqual(content_of(row)[:1], "'", repr(before + sign))
+
+    def test_a_formula_in_a_later_line_of_a_cell_is_escaped(self) -> None:
+        for text, escaped in (
+            ("x\n=1", "'x\n'=1"),
+            ("x\r\n =1", "'x\r\n' =1"),
+            ("x\t\uff1d1", "'x\t'\uff1d1"),
+            ("a\u2028@b", "'a\u2028'@b"),
+            ("=1\n+2", "'=1\n'+2"),
+        ):
+            message = self.helper.make_inbound(text)
+            row = written(CsvFormatter(escape_formulas=True), message, header=False)
+            self.assertEqual(content_of(row), escaped)
+
+    def test_half_a_character_leaves_the_file_utf_8(self) -> None:
+        message = self.helper.make_inbound("half \ud83d", from_addr="\udca9")
+        for formatter in (CsvFormatter(), CsvFormatter(escape_formulas=True)):
+            row = written(formatter, message, header=False)
+            self.assertEqual(content_of(row), "half \ufffd")
+        event = self.helper.make_event(
+            "nack", event_id="e", user_message_id="m", nack_reason="\ud83d"
+        )
+        self.assertIn("\ufffd", written(CsvEventFormatter(), event, header=False))
 
 
 def content_of(row: str) -> str:

@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 from twisted.internet.defer import fail
 
+from vumi.components.message_store.tests.test_cache import message
 from vumi.components.message_store_api import MessageStoreAPIWorker
 from vumi.components.tests.test_message_store_resource import ServiceTestCase, fill
 from vumi.errors import ConfigError, StoreUnavailable
@@ -19,6 +20,7 @@ class ApiTests(ServiceTestCase):
     worker_class = MessageStoreAPIWorker
     config: ClassVar[Any] = {
         "web_path": "/api/",
+        "allow_anonymous": True,
         "web_port": 0,
         "host": "127.0.0.1",
         "message_store": {"url": "sqlite://", "redis_manager": {"FAKE_REDIS": "yes"}},
@@ -48,6 +50,26 @@ class ApiTests(ServiceTestCase):
         ):
             answer = await self.get(PATH, token=token, **query)
             self.assertEqual(json.loads(answer.text), wanted)
+
+    async def test_an_expression_that_would_stop_a_backtracking_engine_is_answered(self) -> None:
+        # (a+)+$ on one message stopped the process.
+        worker = await self.worker()
+        await fill(worker.store, 1)
+        await worker.store.add_inbound_message(
+            message(9, content="a" * 50_000 + "!", message_id="long"), batch_id="b"
+        )
+        for pattern in ("(a+)+$", "(a|a)*$", "^(a|aa)+$"):
+            query = [{"key": "msg.content", "pattern": pattern}]
+            answer = await self.post(query, Wait="1")
+            self.assertEqual(answer.code, 200, answer.text)
+        for pattern in ("(a)\\1", "(?=a)", "(?<!a)b"):
+            answer = await self.post([{"key": "msg.content", "pattern": pattern}])
+            self.assertEqual((answer.code, "is not known" in answer.text), (400, True))
+
+    async def test_nobody_is_let_in_by_default(self) -> None:
+        config = {**self.config, "allow_anonymous": False}
+        with self.assertRaises(ConfigError):
+            await self.helper.get_worker(self.worker_class, config)
 
     async def test_a_search_that_is_not_waited_for_is_found_in_the_end(self) -> None:
         worker = await self.worker()

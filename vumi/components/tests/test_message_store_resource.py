@@ -33,6 +33,7 @@ CONFIG = {
     "worker_name": "files",
     "twisted_endpoint": "tcp:0:interface=127.0.0.1",
     "web_path": "/store",
+    "allow_anonymous": True,
     "message_store": {"url": "sqlite://"},
 }
 
@@ -297,7 +298,8 @@ class LazyClient(Protocol):
 
 class LoginTests(ServiceTestCase):
     async def test_nobody_reads_messages_without_the_login(self) -> None:
-        worker = await self.worker(web_username="me", web_password="s3cret:ü")
+        login_options = {"web_username": "me", "web_password": "s3cret:ü"}
+        worker = await self.worker(**login_options, allow_anonymous=False)
         await fill(worker.store, 1)
         path = "/store/b/inbound.json"
         for login in (None, "me:wrong", "you:s3cret:ü", "me", ""):
@@ -318,10 +320,22 @@ class LoginTests(ServiceTestCase):
             {"web_username": "me"},
             {"web_password": "x"},
             {"web_username": "a:b", "web_password": "x"},
+            {"web_username": "", "web_password": ""},
+            {"web_username": "me", "web_password": ""},
             {"max_requests": 0},
         ):
-            with self.assertRaises(ConfigError):
-                await self.worker(**options)
+            for open_to_all in (False, True):
+                with self.assertRaises(ConfigError):
+                    await self.worker(**options, allow_anonymous=open_to_all)
+
+    async def test_nobody_is_let_in_by_default(self) -> None:
+        for options in ({}, {"allow_anonymous": False}):
+            config = {k: v for k, v in self.config.items() if k != "allow_anonymous"}
+            with self.assertRaises(ConfigError) as caught:
+                await self.helper.get_worker(self.worker_class, {**config, **options})
+            self.assertIn("web_username", str(caught.exception))
+        with self.assertRaises(ConfigError):
+            await self.worker(web_username="me", web_password="x", allow_anonymous=True)
 
     async def test_the_old_options_still_say_where_to_listen(self) -> None:
         config = {**CONFIG, "port": 0, "host": "127.0.0.1"}

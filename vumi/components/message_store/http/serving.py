@@ -14,7 +14,13 @@ from twisted.web.resource import Resource
 
 from vumi.components.message_store.config import MessageStoreOptions
 from vumi.components.message_store.store import MessageStore
-from vumi.config import ConfigInt, ConfigServerEndpoint, ConfigText, ServerEndpointFallback
+from vumi.config import (
+    ConfigBool,
+    ConfigInt,
+    ConfigServerEndpoint,
+    ConfigText,
+    ServerEndpointFallback,
+)
 from vumi.tasks import settle
 from vumi.web.basic_auth import BasicAuthGuard
 from vumi.web.server import BoundedSite, bounded_site
@@ -95,11 +101,16 @@ class MessageStoreWebConfig(MessageStoreOptions, BaseConfig):
     web_path = ConfigText("The path of the service.", required=True, static=True)
     health_path = ConfigText("The path that answers monitors.", default="/health/", static=True)
     web_username = ConfigText(
-        "The user that clients must name (HTTP Basic). Without it everybody who can connect may "
-        "read all messages.",
+        "The user that clients must name (HTTP Basic). Required, with web_password, unless "
+        "allow_anonymous says otherwise.",
         static=True,
     )
     web_password = ConfigText("The user's password.", static=True, secret=True)
+    allow_anonymous = ConfigBool(
+        "Whether everybody who can connect may read all messages, without a user and a password.",
+        default=False,
+        static=True,
+    )
     max_requests = ConfigInt(
         "How many long answers are written at a time; further requests are answered 503.",
         default=10,
@@ -113,6 +124,15 @@ class MessageStoreWebConfig(MessageStoreOptions, BaseConfig):
         super().post_validate()
         if (self.web_username is None) != (self.web_password is None):
             self.raise_config_error("web_username and web_password are given both or not at all.")
+        if self.web_username is None and not self.allow_anonymous:
+            self.raise_config_error(
+                "Who may read all messages? Give web_username and web_password; or, where only "
+                "programs you trust can connect, allow_anonymous: true."
+            )
+        if self.web_username is not None and self.allow_anonymous:
+            self.raise_config_error("Give web_username or allow_anonymous, not both.")
+        if self.web_username == "" or self.web_password == "":
+            self.raise_config_error("web_username and web_password must not be empty.")
         if self.web_username is not None and ":" in self.web_username:
             self.raise_config_error("Field 'web_username' must not have a colon.")
         if self.max_requests is None or self.max_requests < 1:

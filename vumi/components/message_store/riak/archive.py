@@ -88,6 +88,7 @@ class RiakArchive:
     :param place: Where it is.
     :param reactor: Twisted's.
     :param agent: Makes the HTTP requests; Twisted's own if left out.
+    :param create: Whether opening sets properties of buckets and notes that the archive is new.
     """
 
     log = Logger()
@@ -95,7 +96,10 @@ class RiakArchive:
     #: Riak has no index of words.
     full_text = False
 
-    def __init__(self, place: RiakPlace, reactor: Any, agent: IAgent | None = None) -> None:
+    def __init__(
+        self, place: RiakPlace, reactor: Any, agent: IAgent | None = None, create: bool = True
+    ) -> None:
+        self._create = create
         #: Where it is, fit for a log.
         self.address = place.address
         self._place = place
@@ -121,6 +125,7 @@ class RiakArchive:
         patience: float | None = None,
         timeout: float | None = None,
         agent: IAgent | None = None,
+        create: bool = True,
     ) -> RiakArchive:
         """An archive by its URL, ``riak://user:password@host:8098,host2/?bucket_prefix=...``.
 
@@ -133,7 +138,7 @@ class RiakArchive:
             place = replace(place, patience=patience)
         if timeout is not None:
             place = replace(place, timeout=timeout)
-        return cls(place, reactor, agent)
+        return cls(place, reactor, agent, create)
 
     # Its life
 
@@ -144,9 +149,9 @@ class RiakArchive:
         return self._start(self._open())
 
     async def _open(self) -> None:
-        if self._place.set_properties:
+        if self._place.set_properties and self._create:
             await in_parallel(self._keep_siblings, _SHARED_BUCKETS)
-        await self._own.note_if_new()
+        await self._own.note_if_new(self._create)
         self._is_open = self._closing is None
 
     async def _keep_siblings(self, bucket: str) -> None:

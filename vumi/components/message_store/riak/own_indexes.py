@@ -41,8 +41,11 @@ class OwnIndexes:
         self._objects = objects
         self._complete = False
 
-    async def note_if_new(self) -> None:
-        """Note that an archive that has nothing yet has all in its indexes."""
+    async def note_if_new(self, write: bool = True) -> None:
+        """Note that an archive that has nothing yet has all in its indexes.
+
+        :param write: Whether to note it in the archive too.
+        """
         if await self.are_complete():
             return
         pages = await in_parallel(
@@ -50,7 +53,9 @@ class OwnIndexes:
             [*BUCKETS.values(), BATCH_BUCKET],
         )
         if not any(page.hits for page in pages):
-            await self._note()
+            if write:
+                await self._note()
+            self._complete = True
 
     async def are_complete(self) -> bool:
         """Whether they are."""

@@ -38,7 +38,7 @@ from vumi.components.message_store.sql.pending_writes import (
     MessageWork,
     Step,
 )
-from vumi.components.message_store.sql.schema import migrate, to_column, to_micros
+from vumi.components.message_store.sql.schema import migrate, require_archive, to_column, to_micros
 from vumi.components.message_store.sql.search import Search
 from vumi.components.message_store.sql.sqlite import SqliteDatabase
 from vumi.components.message_store.sql.writes import write
@@ -74,6 +74,7 @@ class SqlArchive:
     :param reactor: Its own threads report to it.
     :param patience: For how many seconds something is tried again while the database is away.
     :param timeout: Seconds that the database may take for one transaction or question.
+    :param create: Whether opening makes an archive if there is none.
     :raises ConfigError: The URL is none of these.
     """
 
@@ -83,9 +84,16 @@ class SqlArchive:
     full_text = True
 
     def __init__(
-        self, url: str, reactor: Any, *, patience: float = 15.0, timeout: float = 60.0
+        self,
+        url: str,
+        reactor: Any,
+        *,
+        patience: float = 15.0,
+        timeout: float = 60.0,
+        create: bool = True,
     ) -> None:
         self._reactor = reactor
+        self._create = create
         self._patience = patience
         self._database = database = _database(url, patience, timeout)
         #: Where it is, fit for a log.
@@ -141,8 +149,8 @@ class SqlArchive:
             raise StoreError("The message archive is closed.")
         if self._is_open:
             return
-        # In a crew of its own: it is the one thing that is no transaction of the writer's.
-        crew: BatchThreads[Any] = BatchThreads(
+        # In a thread of its own: this is the one thing that is not a transaction of the writer.
+        threads: BatchThreads[Any] = BatchThreads(
             self._reactor,
             "message-archive-opener",
             lambda works: [work(None) for work in works],
@@ -151,10 +159,10 @@ class SqlArchive:
         )
         try:
             try:
-                await crew.do(Step("to be opened", self._prepare))
+                await threads.do(Step("to be opened", self._prepare))
             finally:
                 # The driver's connections are closed only when no thread uses them.
-                await crew.finish()
+                await threads.finish()
         except BaseException:
             # Whoever does not get it open need not close it.
             self._database.close()
@@ -166,6 +174,8 @@ class SqlArchive:
             )
 
     def _prepare(self, _: None) -> None:
+        if not self._create:
+            require_archive(self._database)
         self._database.prepare()
         migrate(self._database)
 

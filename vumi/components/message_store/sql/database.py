@@ -117,6 +117,12 @@ class Database(ErrorRules[Any]):
         """Words (a text with spaces) as the column ``words`` keeps them."""
         return words
 
+    def require(self) -> None:
+        """Find out whether the database is there, without making it.
+
+        :raises StoreError: It is not.
+        """
+
     def prepare(self) -> None:
         """Find out whether the database is fit, before anything is done with it.
 

@@ -32,6 +32,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    inspect,
     text,
 )
 from sqlalchemy.dialects.postgresql import TSVECTOR
@@ -61,6 +62,7 @@ __all__ = [
     "messages",
     "metadata",
     "migrate",
+    "require_archive",
     "statuses",
     "to_column",
     "to_list",
@@ -233,6 +235,19 @@ def from_micros(micros: int) -> datetime:
 
 # Alembic's environment is one for the whole process.
 _alembic = threading.Lock()
+
+
+def require_archive(database: Database) -> None:
+    """Refuse a database that has no archive.
+
+    :raises StoreError: It has none.
+    """
+    if database.in_memory:
+        return
+    database.require()
+    with database.question() as connection:
+        if not inspect(connection).has_table(VERSION_TABLE):
+            raise StoreError(f"There is no message archive at {database.address}.")
 
 
 def migrate(database: Database) -> None:

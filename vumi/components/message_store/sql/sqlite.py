@@ -89,6 +89,12 @@ class SqliteDatabase(Database):
         address = "sqlite://" if self._path is None else f"sqlite:///{self._path}"
         super().__init__(writing, reading, address, timeout)
 
+    def require(self) -> None:
+        if self._path is not None and not self._path.is_file():
+            raise StoreError(
+                f"There is no message archive at {self.address}: there is no such file."
+            )
+
     def prepare(self) -> None:
         if self._path is None:
             return

@@ -294,6 +294,14 @@ class SiblingTests(RiakCase):
         ]
         self.assertEqual(changed, [])
 
+    async def test_an_archive_that_is_only_looked_at_is_not_written(self) -> None:
+        url = self.cluster.url(bucket_prefix="p.")
+        archive = RiakArchive.from_url(url, reactor, create=False)
+        self.addCleanup(archive.close)
+        await archive.open()
+        self.assertEqual(ids(await archive.search(Query())), [])
+        self.assertEqual({method for method, _, _ in self.cluster.requests}, {"GET"})
+
     async def test_buckets_are_left_alone_if_the_url_says_so(self) -> None:
         await self.opened(set_properties="no")
         assert not any("/props" in target for _, target, _ in self.cluster.requests)
