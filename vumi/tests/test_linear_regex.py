@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import threading
-from typing import Any
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -98,27 +95,3 @@ def test_any_pattern_is_an_answer_or_a_declared_error(pattern: str, text: str, f
         return
     regex.search(text)
     regex.match(text)
-
-
-def test_other_threads_run_while_it_searches() -> None:
-    # The reactor's is one of them.
-    regex = LinearRegex("(a?){300}a{300}b")
-    begun, ended = threading.Event(), threading.Event()
-
-    def search() -> None:
-        begun.set()
-        regex.search("a" * 400_000)
-        ended.set()
-
-    thread = threading.Thread(target=search)
-    thread.start()
-    begun.wait()
-    turns = 0
-    seen: list[Any] = []
-    while not ended.is_set():
-        # A wait gives the other thread its turn; it comes back only if the search lets it.
-        ended.wait(0.001)
-        turns += 1
-        seen.append(turns)
-    thread.join()
-    assert turns > 10

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from typing import Any, ClassVar
 
 from twisted.internet.defer import fail
@@ -11,6 +12,7 @@ from vumi.components.message_store.tests.test_cache import message
 from vumi.components.message_store_api import MessageStoreAPIWorker
 from vumi.components.tests.test_message_store_resource import ServiceTestCase, fill
 from vumi.errors import ConfigError, StoreUnavailable
+from vumi.linear_regex import LinearRegex
 
 QUERY = [{"key": "msg.content", "pattern": "HI", "flags": "i"}]
 PATH = "/api/batch/b/inbound/match/"
@@ -65,6 +67,21 @@ class ApiTests(ServiceTestCase):
         for pattern in ("(a)\\1", "(?=a)", "(?<!a)b"):
             answer = await self.post([{"key": "msg.content", "pattern": pattern}])
             self.assertEqual((answer.code, "is not known" in answer.text), (400, True))
+
+    async def test_the_reactor_s_thread_matches_no_expression(self) -> None:
+        worker = await self.worker()
+        await fill(worker.store, 2)
+        threads: list[Any] = []
+        search = LinearRegex.search
+
+        def recorded(regex: LinearRegex, text: str) -> bool:
+            threads.append(threading.current_thread())
+            return search(regex, text)
+
+        self.patch(LinearRegex, "search", recorded)
+        self.assertEqual((await self.post(QUERY, Wait="1")).code, 200)
+        self.assertEqual(len(threads), 2)
+        self.assertNotIn(threading.current_thread(), threads)
 
     async def test_nobody_is_let_in_by_default(self) -> None:
         config = {**self.config, "allow_anonymous": False}
