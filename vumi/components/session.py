@@ -8,6 +8,7 @@ to live, so no crash leaves one that is half written or that never ends.
 
 from __future__ import annotations
 
+import math
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -27,12 +28,15 @@ PREFIX = "session:"
 #: About how many keys to look at in one step while looking for sessions.
 SCAN_COUNT = 500
 
-#: Arguments: seconds to live (0: as before), whether to forget all fields that are not given, then
-#: fields and values.
+#: Seconds, three thousand years: more than this, infinity included, is the same to Redis.
+FOR_EVER = 1e11
+
+#: Arguments: milliseconds to live (0: as before), whether to forget all fields that are not given,
+#: then fields and values.
 SAVE = """
 if ARGV[2] == '1' then redis.call('DEL', KEYS[1]) end
 for i = 3, #ARGV, 2 do redis.call('HSET', KEYS[1], ARGV[i], ARGV[i + 1]) end
-if ARGV[1] ~= '0' then redis.call('EXPIRE', KEYS[1], ARGV[1]) end
+if ARGV[1] ~= '0' then redis.call('PEXPIRE', KEYS[1], ARGV[1]) end
 """
 
 
@@ -118,7 +122,7 @@ class SessionManager:
 
         :param timeout: In how many seconds.
         """
-        return self.redis.expire(PREFIX + user_id, int(timeout))
+        return self.redis.pexpire(PREFIX + user_id, _milliseconds(timeout))
 
     @Manager.calls_manager
     def create_session(self, user_id: str, **kw: Any) -> Any:
@@ -149,7 +153,13 @@ class SessionManager:
         return session
 
     def _store(self, user_id: str, session: Mapping[str, Any], replace: bool) -> Any:
-        words: list[Any] = [int(self.max_session_length or 0), int(replace)]
+        length = self.max_session_length
+        words: list[Any] = [_milliseconds(length) if length else 0, int(replace)]
         for field, value in session.items():
             words += (field, str(value) if isinstance(value, bool) else value)
         return self._save([PREFIX + user_id], words)
+
+
+def _milliseconds(seconds: float) -> int:
+    """Seconds as Redis takes them, and never as nothing: that would be no bound, or the end."""
+    return math.ceil(min(seconds, FOR_EVER) * 1000) if seconds > 0 else 0

@@ -147,7 +147,7 @@ class TagpoolManager:
         :param tag: Pool and name.
         :returns: The tag; ``None`` if it isn't free. The rest is as in :meth:`acquire_tag`.
         """
-        pool, local_tag = tag
+        pool, local_tag = _texts(tag)
         stored = json.dumps({**(reason or {}), "owner": owner, "timestamp": time.time()})
         keys = [*_keys(pool), _owner_key(owner)]
         acquired = yield self._acquire(keys, [local_tag, stored, _tag_json(pool, local_tag)])
@@ -159,7 +159,7 @@ class TagpoolManager:
 
         :param tag: Pool and name.
         """
-        pool, local_tag = tag
+        pool, local_tag = _texts(tag)
         while True:
             stored = yield self.redis.hget(_reason_key(pool), local_tag)
             owner = _read_reason(stored).get("owner")
@@ -176,7 +176,7 @@ class TagpoolManager:
     def declare_tags(self, tags: Iterable[Sequence[str]]) -> Any:
         """Add tags to their pools, sorted; those that are there already stay as they are."""
         pools: dict[str, set[str]] = {}
-        for pool, local_tag in tags:
+        for pool, local_tag in map(_texts, tags):
             pools.setdefault(pool, set()).add(local_tag)
         for pool, local_tags in pools.items():
             keys = [*_keys(pool)[:3], POOLS]
@@ -231,7 +231,7 @@ class TagpoolManager:
         :returns: Owner and reason (with ``owner``, and ``timestamp`` in seconds since 1970);
             ``(None, None)`` if it isn't in use.
         """
-        pool, local_tag = tag
+        pool, local_tag = _texts(tag)
         # The old Vumi left the reasons of free tags where they were.
         in_use = yield self.redis.sismember(_keys(pool)[2], local_tag)
         stored = yield self.redis.hget(_reason_key(pool), local_tag)
@@ -247,7 +247,14 @@ class TagpoolManager:
         :param owner: ``None`` for what was acquired without an owner.
         """
         stored = yield self.redis.smembers(_owner_key(owner))
-        return [json.loads(tag) for tag in stored]
+        # A number and its text are one tag; old workers kept numbers as they were given.
+        return [list(tag) for tag in dict.fromkeys(_texts(json.loads(tag)) for tag in stored)]
+
+
+def _texts(tag: Sequence[Any]) -> Tag:
+    """A tag as two texts: a name that is a number in YAML or JSON is the same as its digits."""
+    pool, local_tag = tag
+    return (str(pool), str(local_tag))
 
 
 # Keys

@@ -161,11 +161,11 @@ class TaggingMiddleware(BaseMiddleware):
     def add_tag_to_payload(payload: dict[str, Any], tag: Sequence[str]) -> None:
         """Give the fields of a message a tag."""
         metadata = payload.setdefault("helper_metadata", {})
-        metadata.setdefault("tag", {})["tag"] = list(tag)
+        metadata.setdefault("tag", {})["tag"] = [str(part) for part in tag]
 
     @staticmethod
     def map_msg_to_tag(msg: TransportMessage) -> tuple[str, str] | None:
         """A message's tag, ``None`` if it has none."""
         metadata = msg.get("helper_metadata") or {}
         tag = (metadata.get("tag") or {}).get("tag")
-        return None if tag is None else (tag[0], tag[1])
+        return None if tag is None else (str(tag[0]), str(tag[1]))

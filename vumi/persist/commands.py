@@ -5,10 +5,12 @@ process; a subclass says how a command is sent (:meth:`Commands._call`) and how 
 What each does in detail: https://redis.io/docs/latest/commands/.
 
 Values are ``str``. Bytes that are not UTF-8 come as surrogate escapes
-(:pep:`383`) and go back as they were.
+(:pep:`383`) and go back as they were. A text with half a surrogate pair, which a phone or JSON may
+give, comes back as it was.
 
 Repeatable are commands that leave the same, and reply the same, if they are executed twice: all
-that only read, and of those that write ``set``, ``setex``, ``hset``, ``hmset`` and ``expire``.
+that only read, and of those that write ``set``, ``setex``, ``hset``, ``hmset``, ``expire`` and
+``pexpire``.
 (The reply to ``hset`` may then say that the field was there.) Not repeatable are, for instance,
 ``incr``, ``lpush`` and ``spop``, nor ``setnx``, ``sadd``, ``srem`` and ``delete``: who takes a
 lock or a task by one of these goes by the reply.
@@ -18,6 +20,8 @@ from __future__ import annotations
 
 import re
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from vumi.persist.interface import decode_word
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -41,7 +45,7 @@ def glob_escaped(text: str) -> str:
 
 
 def _text(reply: Reply) -> str | None:
-    return reply.decode("utf-8", "surrogateescape") if isinstance(reply, bytes) else reply
+    return decode_word(reply) if isinstance(reply, bytes) else reply
 
 
 def _number(reply: Reply) -> int:
@@ -165,6 +169,10 @@ class Commands(Generic[R]):
     def expire(self, key: str, seconds: int) -> R:
         """Let a key go after some seconds; gives whether there is such a key."""
         return self._call(_truth, True, b"EXPIRE", self._key(key), seconds)
+
+    def pexpire(self, key: str, milliseconds: int) -> R:
+        """Let a key go after some milliseconds; gives whether there is such a key."""
+        return self._call(_truth, True, b"PEXPIRE", self._key(key), milliseconds)
 
     def persist(self, key: str) -> R:
         """Let a key stay; gives whether it was to go."""

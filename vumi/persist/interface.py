@@ -8,6 +8,8 @@ command, no key prefix and no connection.
 
 from __future__ import annotations
 
+import codecs
+import re
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from zope.interface import Attribute, Interface
@@ -17,7 +19,7 @@ from vumi.errors import StoreError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["IKeyValueStore", "Reply", "ResponseError", "Word", "encode_word"]
+__all__ = ["IKeyValueStore", "Reply", "ResponseError", "Word", "decode_word", "encode_word"]
 
 #: What a command may be made of. Not ``None`` and no booleans: what they mean would be a guess.
 Word: TypeAlias = bytes | str | int | float
@@ -69,6 +71,45 @@ class IKeyValueStore(Interface):
         """
 
 
+#: How :func:`encode_word` encodes surrogates: one that stands for a byte (:pep:`383`) as that
+#: byte, any other one as UTF-8 would if it had it.
+SURROGATES = "vumi.persist.surrogates"
+
+
+def _encode_surrogates(error: UnicodeError) -> tuple[bytes, int]:
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    encoded = b"".join(
+        bytes([ord(half) - 0xDC00])
+        if "\udc80" <= half <= "\udcff"
+        else half.encode("utf-8", "surrogatepass")
+        for half in error.object[error.start : error.end]
+    )
+    return encoded, error.end
+
+
+codecs.register_error(SURROGATES, _encode_surrogates)
+
+#: A surrogate in UTF-8's manner, each byte of it as the surrogate escape that decoding gives.
+_ENCODED_SURROGATE = re.compile("\udced[\udca0-\udcbf][\udc80-\udcbf]")
+
+
+def decode_word(data: bytes) -> str:
+    """Make a text of bytes; :func:`encode_word` makes the same bytes of it."""
+    try:
+        return data.decode()
+    except UnicodeDecodeError:
+        text = data.decode("utf-8", "surrogateescape")
+        return _ENCODED_SURROGATE.sub(_surrogate, text)
+
+
+def _surrogate(found: re.Match[str]) -> str:
+    _, second, third = (ord(half) for half in found[0])
+    code = 0xD000 | (second & 0x3F) << 6 | (third & 0x3F)
+    # These stand for bytes, and would become one byte instead of three.
+    return found[0] if 0xDC80 <= code <= 0xDCFF else chr(code)
+
+
 def encode_word(value: Word) -> bytes:
     """Make bytes of a part of a command: of texts their UTF-8, of numbers their digits.
 
@@ -78,7 +119,7 @@ def encode_word(value: Word) -> bytes:
     :raises TypeError: The value is none of the types that can be stored.
     """
     if isinstance(value, str):
-        return value.encode("utf-8", "surrogateescape")
+        return value.encode("utf-8", SURROGATES)
     if isinstance(value, bytes):
         return value
     # The types' own repr(), as subclasses may have another; that of a float loses nothing.

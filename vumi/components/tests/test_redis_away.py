@@ -1,13 +1,16 @@
-"""A conversation outlives ten seconds without Redis: no message lost, the session goes on."""
+"""A conversation outlives any time without Redis: no message lost, the session goes on."""
 
 from __future__ import annotations
 
+import contextlib
 import tempfile
+import threading
 from pathlib import Path
 from shutil import rmtree
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import pytest
+import redis
 from twisted.internet import reactor
 from twisted.internet.task import deferLater
 from twisted.internet.threads import deferToThread
@@ -28,6 +31,8 @@ pytestmark = pytest.mark.integration
 
 #: How long Redis is away, in seconds.
 OUTAGE = 10.0
+#: The same where a command may take less than that, and for how long it may.
+LONG, SHORT = 2.0, 0.3
 
 
 class CountingConfig(ApplicationConfig):
@@ -60,16 +65,26 @@ class RedisAwayTests(VumiTestCase):
 
     def setUp(self) -> None:
         require(RedisServer)
-        directory = Path(tempfile.mkdtemp(prefix="vumi-redis-away-"))
+        self.directory = directory = Path(tempfile.mkdtemp(prefix="vumi-redis-away-"))
         self.add_cleanup(rmtree, directory)
         self.server = RedisServer(directory)
         self.server.start()
         self.add_cleanup(self.server.stop)
         self.helper = self.add_helper(ApplicationHelper(CountingApplication))
 
-    async def talk_through(self, away: Callable[[], None], back: Callable[[], None]) -> None:
-        """Write a message a second, with Redis away for the middle ten of them."""
-        config = {"url": self.server.url(), "timeout": 30}
+    async def talk_through(
+        self,
+        away: Callable[[], object],
+        back: Callable[[], object],
+        outage: float = OUTAGE,
+        timeout: float = 30,
+    ) -> None:
+        """Write messages, with Redis away for the middle ten of them.
+
+        :param outage: For how many seconds it is away.
+        :param timeout: That of the application's ``redis_manager``.
+        """
+        config = {"url": self.server.url(), "timeout": timeout}
         await self.helper.get_application({"redis_manager": config})
         users = ("+27820000001", "+27820000002")
         sent = []
@@ -78,7 +93,7 @@ class RedisAwayTests(VumiTestCase):
             for user in users:
                 # Not waited for: users don't wait for each other, nor for Redis.
                 sent.append(self.helper.make_dispatch_inbound(str(number), from_addr=user))
-            await deferLater(reactor, OUTAGE / 10, lambda: None)
+            await deferLater(reactor, outage / 10, lambda: None)
 
         for number in (1, 2):
             await send(number)
@@ -97,6 +112,84 @@ class RedisAwayTests(VumiTestCase):
                 if reply["to_addr"] == user
             ]
             self.assertEqual(replies, [f"{number} is number {number}" for number in range(1, 15)])
+        broker = self.helper.worker_helper.broker
+        dead = broker.get_messages("vumi", f"{self.helper.transport_name}.inbound.dead")
+        self.assertEqual(dead, [])
 
     async def test_redis_that_hangs_for_ten_seconds(self) -> None:
         await self.talk_through(self.server.pause, self.server.resume)
+
+    # For longer than a command may take: messages wait
+
+    def admin(self, *words: str) -> Callable[[], object]:
+        """What says something to Redis, on a connection of its own."""
+
+        def say() -> object:
+            client = redis.Redis(port=self.server.port)
+            try:
+                return client.execute_command(*words)
+            finally:
+                client.close()
+
+        return say
+
+    async def through(self, away: Callable[[], object], back: Callable[[], object]) -> None:
+        await self.talk_through(away, back, LONG, SHORT)
+
+    async def test_redis_that_hangs_for_longer_than_a_command_may_take(self) -> None:
+        await self.through(self.server.pause, self.server.resume)
+
+    async def test_redis_that_is_killed_and_started_again(self) -> None:
+        self.server.stop()
+        self.server = RedisServer(self.directory / "persistent", persistent=True)
+        self.server.start()
+        self.add_cleanup(self.server.stop)
+        await self.through(self.server.kill, self.server.start)
+
+    async def test_redis_that_becomes_a_replica_for_a_while(self) -> None:
+        away = self.admin("REPLICAOF", "127.0.0.1", "1")
+        await self.through(away, self.admin("REPLICAOF", "NO", "ONE"))
+
+    async def test_a_replica_without_its_master(self) -> None:
+        self.admin("CONFIG", "SET", "replica-serve-stale-data", "no")()
+        away = self.admin("REPLICAOF", "127.0.0.1", "1")
+        await self.through(away, self.admin("REPLICAOF", "NO", "ONE"))
+
+    async def test_redis_that_is_out_of_memory(self) -> None:
+        back = self.admin("CONFIG", "SET", "maxmemory", "0")
+        await self.through(self.admin("CONFIG", "SET", "maxmemory", "1"), back)
+
+    async def test_redis_that_lacks_replicas(self) -> None:
+        back = self.admin("CONFIG", "SET", "min-replicas-to-write", "0")
+        await self.through(self.admin("CONFIG", "SET", "min-replicas-to-write", "1"), back)
+
+    async def test_redis_that_takes_no_more_clients(self) -> None:
+        # Whoever has a connection keeps it, so it is closed.
+        self.addCleanup(self.admin("CONFIG", "SET", "maxclients", "1000"))
+        kept = redis.Redis(port=self.server.port, single_connection_client=True)
+        self.addCleanup(kept.close)
+
+        def away() -> None:
+            kept.execute_command("CONFIG", "SET", "maxclients", "1")
+            kept.execute_command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+
+        await self.through(away, lambda: kept.execute_command("CONFIG", "SET", "maxclients", "99"))
+
+    async def test_redis_that_is_busy_with_a_script(self) -> None:
+        self.admin("CONFIG", "SET", "lua-time-limit", "10")()
+        running: list[Any] = []
+
+        def loop() -> None:
+            with contextlib.suppress(redis.RedisError):
+                self.admin("EVAL", "while true do end", "0")()
+
+        def away() -> None:
+            thread = threading.Thread(target=loop)
+            thread.start()
+            running.append(thread)
+
+        def back() -> None:
+            self.admin("SCRIPT", "KILL")()
+            running[0].join()
+
+        await self.through(away, back)

@@ -9,7 +9,9 @@ from itertools import product
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from twisted.internet import reactor
 from twisted.internet.defer import gatherResults
+from twisted.internet.task import deferLater
 
 from vumi.application.session import SessionManager as OldSessionManager
 from vumi.components.session import SessionManager
@@ -45,6 +47,24 @@ class SessionContract:
         self.assertEqual(loaded["tries"], "3")
         await settle(sessions.clear_session("+27"))
         self.assertEqual(await settle(sessions.load_session("+27")), {})
+
+    async def test_parts_of_a_second_are_a_bound_too(self: Any) -> None:
+        sessions = await self.sessions(0.5)
+        await settle(sessions.create_session("+27"))
+        assert await settle(self.redis.ttl("session:+27")) in (0, 1)
+        while await settle(sessions.load_session("+27")):
+            await deferLater(reactor, 0.02)
+        sessions.max_session_length = None
+        await settle(sessions.create_session("+27"))
+        self.assertIsNone(await settle(self.redis.ttl("session:+27")))
+        await settle(sessions.schedule_session_expiry("+27", 0.7))
+        assert await settle(self.redis.ttl("session:+27")) in (0, 1)
+        assert await settle(sessions.load_session("+27"))
+
+    async def test_half_a_surrogate_pair_is_kept(self: Any) -> None:
+        sessions = await self.sessions()
+        await settle(sessions.save_session("+27", {"text": "ok \ud83d"}))
+        self.assertEqual(await settle(sessions.load_session("+27")), {"text": "ok \ud83d"})
 
     async def test_keys_are_those_of_all_versions(self: Any) -> None:
         sessions = await self.sessions()

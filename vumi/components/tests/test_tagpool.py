@@ -33,6 +33,19 @@ class TagpoolContract:
         await settle(pools.declare_tags(tags))
         return pools
 
+    async def test_a_number_and_its_text_are_one_tag(self: Any) -> None:
+        mixed: Any = [("pool", 1), ("pool", "1"), (7, 8), ("7", "8")]
+        pools = await self.pools(*mixed)
+        await self.gives(pools.free_tags("pool"), [("pool", "1")])
+        await self.gives(pools.free_tags("7"), [("7", "8")])
+        number: Any = ("pool", 1)
+        await self.gives(pools.acquire_specific_tag(number, "me"), ("pool", "1"))
+        await self.gives(pools.acquire_specific_tag(("pool", "1"), "me"), None)
+        await settle(self.redis.sadd("tagpools:owners:me:tags", '["pool", 1]'))
+        await self.gives(pools.owned_tags("me"), [["pool", "1"]])
+        await settle(pools.release_tag(number))
+        await self.gives(pools.inuse_tags("pool"), [])
+
     async def gives(self: Any, outcome: Any, expected: Any) -> None:
         self.assertEqual(await settle(outcome), expected)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -61,6 +62,26 @@ def test_bytes_come_back_as_they_were(data: bytes) -> None:
 @given(TEXTS)
 def test_texts_come_back_as_they_were(text: str) -> None:
     assert decoded(encode_word(text)) == text
+
+
+@pytest.mark.parametrize(
+    "text", ["\ud83d", "ok \ud83d!", "\ude00\ud83d", "\udbff\ud800", "a\udc80b"]
+)
+def test_half_a_surrogate_pair_comes_back_as_it_was(text: str) -> None:
+    assert decoded(encode_word(text)) == text
+    store = manager("p")
+    store.hset(text, text, text)
+    assert store.hgetall(text) == {text: text}
+
+
+@given(st.text(alphabet=st.characters(codec=None)))
+def test_any_text_can_be_stored(text: str) -> None:
+    encode_word(text)
+
+
+@given(st.binary(max_size=3).map(lambda some: b"\xed" + some) | st.binary())
+def test_bytes_like_surrogates_come_back_as_they_were(data: bytes) -> None:
+    assert encode_word(decoded(data)) == data
 
 
 @given(st.integers() | st.floats(allow_nan=False))
