@@ -272,7 +272,7 @@ class _Output:
 
 @contextmanager
 def _progress(label: str, total: int | None) -> Iterator[Callable[[int], object]]:
-    """A bar on the terminal, or a count if nobody knows how many there are."""
+    """A bar on the terminal, or a count where the total is not known."""
     if total is not None:
         with click.progressbar(length=total, label=label, file=sys.stderr) as bar:
             yield bar.update

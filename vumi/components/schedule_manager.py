@@ -1,6 +1,6 @@
 """When something that happens regularly is due.
 
-Knows calendars and time zones. Starts nothing and keeps nothing: whoever asks says when they asked
+Knows calendars and time zones. Starts nothing and keeps nothing: the caller says when it asked
 last.
 """
 

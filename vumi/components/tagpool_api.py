@@ -170,7 +170,7 @@ class TagpoolApiConfig(BaseConfig):
 class TagpoolApiWorker(BaseWorker):
     """Serves the tag pools to programs that speak JSON-RPC.
 
-    Whoever reaches it may do everything: let it listen where only they do.
+    Every client that can connect may do everything: let it listen only where that is safe.
     """
 
     CONFIG_CLASS: ClassVar[Any] = TagpoolApiConfig

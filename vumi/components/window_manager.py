@@ -331,7 +331,9 @@ class WindowManager:
         try:
             await settle(callback(*args))
         except Exception:  # noqa: BLE001 (not ours; it must not stop the work on other items)
-            self.log.failure("{what} failed for {args}", what=what, args=args)
+            self.log.failure(
+                "{what} failed for {args}", event="window-callback-failed", what=what, args=args
+            )
 
     # Loops
 
@@ -343,7 +345,10 @@ class WindowManager:
             self._running.add(running)
             _ = running.addErrback(
                 lambda failure: self.log.failure(
-                    "{what} failed; it will be tried again", failure=failure, what=what
+                    "{what} failed; it will be tried again",
+                    event="window-loop-failed",
+                    failure=failure,
+                    what=what,
                 )
             )
             return running.addBoth(lambda _: self._running.discard(running))

@@ -4,7 +4,7 @@ Knows when a message is stored, and what becomes of it while the store is away. 
 :mod:`vumi.components.message_store` knows.
 
 Theory of operation. Everything is stored before it goes on, so before it is acknowledged to
-whoever it came from. The store itself tries for a while; when it has failed it matters what the
+its sender. The store itself tries for a while; when it has failed it matters what the
 message is waited for by:
 
 * *received from the broker*: the error goes on. No handler has seen the message, so it stays
@@ -36,6 +36,7 @@ from vumi.connectors import event_conversation, inbound_conversation, outbound_c
 from vumi.errors import HandleLater, StoreUnavailable
 from vumi.middleware.base import BaseMiddleware, BaseMiddlewareConfig
 from vumi.middleware.tagger import TaggingMiddleware
+from vumi.named_locks import NamedLocks
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Mapping
@@ -78,8 +79,8 @@ class StoringMiddleware(BaseMiddleware):
         self._store_on_consume: bool = self.config.store_on_consume
         self._purge: Purge | None = None
         self._waits: set[Deferred[None]] = set()
-        #: Conversation -> fires when the last of its messages so far is stored, or has failed
-        self._turns: dict[Hashable, Deferred[None]] = {}
+        #: Messages of one conversation are stored one after another.
+        self._turns = NamedLocks()
 
     # Life
 
@@ -164,17 +165,8 @@ class StoringMiddleware(BaseMiddleware):
     async def _in_turn(
         self, conversation: Hashable, store: Callable[..., Any], message: Any, *args: Any
     ) -> Any:
-        lane = (message.payload["message_type"], conversation)
-        before, mine = self._turns.get(lane), Deferred[None]()
-        self._turns[lane] = mine
-        try:
-            if before is not None:
-                await before
+        async with self._turns.hold((message.payload["message_type"], conversation)):
             return await store(message, *args)
-        finally:
-            if self._turns.get(lane) is mine:
-                del self._turns[lane]
-            mine.callback(None)
 
     # While the store is away
 

@@ -158,7 +158,7 @@ def _read_header(file: TextIO) -> dict[str, Any]:
     except ValueError:
         header = None
     if not isinstance(header, dict) or header.get("format") != FORMAT:
-        raise ConfigError(f"{file.name} is no backup: its first line does not say {FORMAT!r}.")
+        raise ConfigError(f"{file.name} is not a backup: its first line does not say {FORMAT!r}.")
     return header
 
 
@@ -359,7 +359,7 @@ def analyze(source: TextIO, separators: str) -> None:
     try:
         separator = LinearRegex(separators)
     except PatternError as error:
-        raise ConfigError(f"--separators is no regular expression: {error}.") from None
+        raise ConfigError(f"--separators is not a regular expression: {error}.") from None
     counts: Counter[tuple[str, ...]] = Counter()
     for record in read_records(source):
         parts = separator.split(record["key"])

@@ -59,7 +59,7 @@ def _parsed(text: str, where: str) -> Any:
 
 
 def expanded(item: str, where: str) -> Iterator[str]:
-    """The tags that a range stands for; one that is no range stands for itself.
+    """The tags that a range stands for; a text that is not a range stands for itself.
 
     With ``[001-100]`` all numbers have three digits.
 

@@ -120,7 +120,7 @@ def _time(text: str) -> Any:
     try:
         return parse_vumi_date(time)
     except ValueError:
-        raise ConfigError(f"{time!r} is no date like '2015-01-02 23:14:11.000000'.") from None
+        raise ConfigError(f"{time!r} is not a date like '2015-01-02 23:14:11.000000'.") from None
 
 
 async def _in_range(archive: Any, kind: Kind, where: tuple[str, Any, Any], pattern: Any) -> int:
@@ -141,7 +141,7 @@ def _compiled(regex: str) -> LinearRegex:
     try:
         return LinearRegex(regex)
     except PatternError as error:
-        raise ConfigError(f"--index-value-regex is no regular expression: {error}.") from None
+        raise ConfigError(f"--index-value-regex is not a regular expression: {error}.") from None
 
 
 if __name__ == "__main__":

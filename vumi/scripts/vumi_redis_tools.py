@@ -194,7 +194,7 @@ def read_task(text: str, redis: RedisManager, emit: Callable[[str], None]) -> Ta
 class Progress:
     """Says on a terminal how far we are, once in a while.
 
-    :param stream: Where; nothing is said if it is no terminal.
+    :param stream: Where; if it is not a terminal, nothing is written.
     :param clock: Tells the time, in seconds.
     """
 

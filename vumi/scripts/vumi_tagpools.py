@@ -214,7 +214,7 @@ def list_pools(pools: ConfiguredPools) -> None:
 @click.argument("tag")
 @with_pools
 def release_tag(pools: ConfiguredPools, pool: str, tag: str) -> None:
-    """Release TAG of POOL, whoever has it."""
+    """Release TAG of POOL, whatever its owner."""
     if (pool, tag) in pools.tagpool.inuse_tags(pool):
         pools.tagpool.release_tag((pool, tag))
         click.echo(f"Released {tag} of pool {pool}")

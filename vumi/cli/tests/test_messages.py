@@ -215,10 +215,10 @@ store:
     [
         (("list",), "Which message store?"),
         (("list", "--store", "mysql://u:s3cret@h/d"), "is not the URL"),
-        (("list", "--store", "sqlite://", "--start", "soon"), "--start: 'soon' is no time"),
-        (("list", "--store", "sqlite://", "--tag", "x"), "--tag: 'x' is no tag"),
+        (("list", "--store", "sqlite://", "--start", "soon"), "--start: 'soon' is not a time"),
+        (("list", "--store", "sqlite://", "--tag", "x"), "--tag: 'x' is not a tag"),
         (("show", "x", "--store", "sqlite://"), "There is no message 'x'."),
-        (("delete-before", "soon", "--store", "sqlite://"), "'soon' is no time"),
+        (("delete-before", "soon", "--store", "sqlite://"), "'soon' is not a time"),
         (("list", "--store", "sqlite:////no/such/folder/x.db"), "/no/such/folder"),
     ],
 )

@@ -48,7 +48,7 @@ class StorePart:
     :param cache: The figures kept in Redis; ``None``: figures are counted in the archive.
     """
 
-    #: What a page has if nobody says.
+    #: How many entries a page has by default.
     DEFAULT_MAX_RESULTS = 1000
 
     def __init__(self, archive: Any, cache: MessageStoreCache | None = None) -> None:
@@ -71,7 +71,7 @@ def as_datetime(value: datetime | str | None) -> datetime | None:
 
     :param value: A Vumi date in UTC (``2015-01-02 23:14:11.000000``), or a datetime; one without a
         zone is UTC.
-    :raises StoreError: It is no date.
+    :raises StoreError: It is not a date.
     """
     if value is None:
         return None
@@ -79,7 +79,9 @@ def as_datetime(value: datetime | str | None) -> datetime | None:
         try:
             return parse_vumi_date(value)
         except ValueError:
-            raise StoreError(f"{value!r} is no date like '2015-01-02 23:14:11.000000'.") from None
+            raise StoreError(
+                f"{value!r} is not a date like '2015-01-02 23:14:11.000000'."
+            ) from None
     if value.tzinfo is not None:
         return value.astimezone(UTC).replace(tzinfo=None)
     return value

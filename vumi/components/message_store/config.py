@@ -45,7 +45,7 @@ __all__ = [
 
 _log = Logger()
 
-#: What the keys of the figures have after Redis' own prefix, if nobody says.
+#: What the keys of the figures have after Redis' own prefix, by default.
 STORE_PREFIX = "message_store"
 
 RIAK_HTTP_PORT = 8098
@@ -71,7 +71,7 @@ class MessageStoreConfig(Config):
     )
     patience = ConfigFloat(
         "How long something is tried again while the archive is away, in seconds, before it is "
-        "given up: 15 if nobody says. It should be less than a worker's ``handler_timeout``.",
+        "given up: 15 by default. It should be less than a worker's ``handler_timeout``.",
         static=True,
     )
     redis_manager = ConfigRedis(
@@ -107,7 +107,7 @@ class MessageStoreConfig(Config):
     def archive(self, reactor: Any = None, create: bool = True) -> Any:
         """The archive, to be opened.
 
-        :param reactor: Twisted's; taken from where it is if nobody says.
+        :param reactor: Twisted's; the global one by default.
         :param create: Whether opening makes an archive if there is none.
         :raises ConfigError: The URL can't be used, or a library is not installed.
         """
@@ -210,7 +210,7 @@ def riak_url(riak_manager: Mapping[str, Any]) -> str:
     """
     options: dict[str, Any] = copy_tree(dict(riak_manager))
     if isinstance(options.get("url"), str):
-        # Not of the old Vumi: how tests say that there is no Riak to be used.
+        # Not of the old Vumi: tests name an archive in place of Riak.
         url: str = options["url"]
         return url
     problems = []

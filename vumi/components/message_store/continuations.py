@@ -49,9 +49,9 @@ def position(question: Sequence[Any], text: str, *types: type[int | str]) -> tup
         # Base64 decoders skip what they don't know; a place is taken only as it was given.
         intact = urlsafe_b64encode(urlsafe_b64decode(padded)).rstrip(b"=") == text.encode("ascii")
     except (ValueError, TypeError):
-        raise StoreError("This continuation is none: it was cut or changed.") from None
+        raise StoreError("This is not a continuation: it was cut or changed.") from None
     if not intact or [type(value) for value in where] != list(types):
-        raise StoreError("This continuation is none: it was cut or changed.")
+        raise StoreError("This is not a continuation: it was cut or changed.")
     if fingerprint != _fingerprint(question):
         raise StoreError("This continuation belongs to another page: start again without it.")
     return tuple(where)

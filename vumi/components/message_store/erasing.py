@@ -180,7 +180,7 @@ class Purge:
         if self._pausing is not None:
             self._pausing.cancel()
         if self._running is not None:
-            # Not itself: whoever waits must not take its result from it.
+            # A Deferred of its own: waiting must not consume the result.
             done: Deferred[None] = Deferred()
             _ = self._running.addBoth(lambda _: done.callback(None))
             await done

@@ -1,4 +1,4 @@
-"""Many messages as a stream of lines, whoever reads them: a file, a terminal or an HTTP client.
+"""Many messages as a stream of lines, for a file, a terminal or an HTTP client.
 
 Knows how messages are read from an archive page by page, and the lines that search results become.
 At any time one page is in memory. Knows no HTTP and no terminal.

@@ -1,4 +1,4 @@
-"""The seam of the message archive: what a store of messages must be able to do, and no more.
+"""The seam of the message archive: what a store of messages must be able to do.
 
 Behind it are SQL databases and Riak; above it the API that applications use
 (:class:`~vumi.components.message_store.store.MessageStore`), the middleware, search and export.
@@ -150,7 +150,7 @@ class Page:
 class BatchStats:
     """Exact figures of messages of one kind.
 
-    :param unique_addresses: How many users they are from or to; no address is no user.
+    :param unique_addresses: How many users they are from or to; no address does not count.
     """
 
     total: int

@@ -208,5 +208,5 @@ def as_tag(tag: Any) -> Tag:
     """
     parts = tag.partition(":")[::2] if isinstance(tag, str) else tuple(tag)
     if len(parts) != 2 or not all(isinstance(part, str) and part for part in parts):
-        raise StoreError(f"{tag!r} is no tag: it has a pool and a name.")
+        raise StoreError(f"{tag!r} is not a tag: a tag has a pool and a name.")
     return parts

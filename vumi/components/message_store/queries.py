@@ -79,7 +79,7 @@ def parse_time(text: str) -> datetime:
         if time.tzinfo is not None:
             time = time.astimezone(UTC).replace(tzinfo=None)
     except (ValueError, OverflowError):
-        raise ValueError(f"{text!r} is no time such as 2026-03-01T12:00:00Z.") from None
+        raise ValueError(f"{text!r} is not a time such as 2026-03-01T12:00:00Z.") from None
     return time
 
 

@@ -72,7 +72,7 @@ def _query_part(part: Any) -> tuple[list[str], LinearRegex]:
     try:
         return key.split(".")[1:], LinearRegex(part["pattern"], flags)
     except PatternError as error:
-        raise StoreError(f"A query's pattern is no regular expression: {error}.") from None
+        raise StoreError(f"A query's pattern is not a regular expression: {error}.") from None
 
 
 _REQUIRED = ("key", "pattern")
@@ -137,7 +137,7 @@ class RegexSearch(StorePart):
         """Begin to look for messages from users.
 
         :param query: See :func:`query_matcher`.
-        :param ttl: Seconds that the results stay; a day if nobody says.
+        :param ttl: Seconds that the results stay; a day by default.
         :param wait: Whether the Deferred fires only when all are found.
         :returns: Fires with a token to ask for the results with.
         :raises StoreError: The query is none, or the store has no Redis to keep results in.

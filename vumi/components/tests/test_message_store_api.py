@@ -112,10 +112,10 @@ class ApiTests(ServiceTestCase):
             answer = await self.get(PATH, **query)
             self.assertEqual((answer.code, words in answer.text), (400, True), answer.text)
         for body, headers, words in (
-            (b"{", {}, "it is no JSON"),
+            (b"{", {}, "it is not JSON"),
             ([], {}, "A query is a list of parts"),
-            ([{"key": "msg.content", "pattern": "("}], {}, "no regular expression"),
-            (QUERY, {"TTL": "soon"}, "'soon' is no number"),
+            ([{"key": "msg.content", "pattern": "("}], {}, "not a regular expression"),
+            (QUERY, {"TTL": "soon"}, "'soon' is not a number"),
             (QUERY, {"Wait": "2"}, "it is from 0 to 1"),
         ):
             answer = await self.post(body, **headers)

@@ -175,7 +175,7 @@ class HookTests(VumiTestCase):
         for waited in waiting:
             await waited
         self.assertEqual(done, ["another's", "first", "second", "third"])
-        self.assertEqual(middleware._turns, {})
+        self.assertEqual(len(middleware._turns), 0)
 
     async def test_what_waits_when_the_worker_stops_is_for_later(self) -> None:
         middleware = await self.middleware()

@@ -172,4 +172,4 @@ def test_what_is_no_backup_is_refused(store: Store) -> None:
     for command in (("restore", "redis.yaml"), ("analyze",)):
         result = store.types(*command, str(store.file))
         assert result.exit_code == 1
-        assert "is no backup" in result.stderr
+        assert "is not a backup" in result.stderr

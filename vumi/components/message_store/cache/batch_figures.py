@@ -1,13 +1,13 @@
-"""Counts about batches, kept in Redis so that nobody has to count in the archive.
+"""Counts about batches, kept in Redis so that figures need no count in the archive.
 
 Knows Redis' keys, which are those of the old Vumi: old and new workers may share them. Knows no
 archive: what is not here is not missed (:class:`~vumi.components.message_store.counts.Counts`
 makes it anew from there).
 
 Theory of operation. A message or event is counted when its id comes into the batch's sorted set.
-That set is cut to the newest 2000, so it is no memory of all that was ever counted: an id that was
-cut may be counted again, unless whoever adds it knows that it is old. Each step is one Lua script;
-a crash leaves a message counted or not, never half.
+That set is cut to the newest 2000, so it does not remember all that was ever counted: an id that
+was cut may be counted again, unless its caller says that it is old. Each step is one Lua script; a
+crash leaves a message counted or not, never half.
 
 A batch that an old worker has started without counters is counted by the size of its sorted sets,
 which then are not cut.
@@ -233,14 +233,14 @@ class MessageStoreCache(CachedSearches):
 
     @Manager.calls_manager("redis")
     def add_from_addr(self, batch_id: str, from_addr: str | None) -> Any:
-        """Count a user that messages come from; ``None`` is nobody."""
+        """Count a user that messages come from; ``None`` is not counted."""
         if from_addr is not None:
             key = self._address_key(self.INBOUND_KEY, batch_id)
             yield self.redis.pfadd(key, encodable(from_addr))
 
     @Manager.calls_manager("redis")
     def add_to_addr(self, batch_id: str, to_addr: str | None) -> Any:
-        """Count a user that messages go to; ``None`` is nobody."""
+        """Count a user that messages go to; ``None`` is not counted."""
         if to_addr is not None:
             key = self._address_key(self.OUTBOUND_KEY, batch_id)
             yield self.redis.pfadd(key, encodable(to_addr))

@@ -86,7 +86,7 @@ return added
 """
 )
 
-#: Takes messages or events out that are no more. Keys and arguments as for ADD, without the limit
+#: Takes erased messages or events out. Keys and arguments as for ADD, without the limit
 #: and what is new; for each: id, status.
 REMOVE = """
 local set, count = KEYS[tonumber(ARGV[2])], KEYS[tonumber(ARGV[2]) + 1]

@@ -137,7 +137,7 @@ class CachedSearches:
 
     @Manager.calls_manager("redis")
     def is_query_in_progress(self, batch_id: str, token: str) -> Any:
-        """Whether a search runs. One whose worker has crashed does so no more after a while."""
+        """Whether a search runs. One whose worker has crashed ends after a while."""
         if not (yield self.redis.sismember(self.search_token_key(batch_id), token)):
             return False
         return bool((yield self.redis.exists(self._lease_key(batch_id, token))))

@@ -51,7 +51,7 @@ TOKEN_HEADER = "X-VMS-Result-Token"  # noqa: S105 (a header's name)
 COUNT_HEADER = "X-VMS-Result-Count"
 PROGRESS_HEADER = "X-VMS-Match-In-Progress"
 
-#: How many results a page has if nobody says, and at most.
+#: How many results a page has by default, and at most.
 PAGE, MAX_PAGE = 20, 1000
 MAX_TTL = 30 * 24 * 3600
 
@@ -259,7 +259,7 @@ def _query(request: Request) -> Any:
     try:
         return orjson.loads(content.read())
     except ValueError:
-        raise QueryError("body", "it is no JSON.") from None
+        raise QueryError("body", "it is not JSON.") from None
 
 
 def _text(request: Request, name: str) -> str:
@@ -284,7 +284,7 @@ def _whole(name: str, text: str, least: int, most: int) -> int:
     try:
         number = int(text)
     except ValueError:
-        raise QueryError(name, f"{text[:20]!r} is no number.") from None
+        raise QueryError(name, f"{text[:20]!r} is not a number.") from None
     if not least <= number <= most:
         raise QueryError(name, f"it is from {least} to {most}.")
     return number

@@ -341,5 +341,5 @@ def _number(request: Request, name: str, default: int) -> int:
     if text is None:
         return default
     if not text.isdecimal() or len(text) > 9:
-        raise ParameterError(name, f"{text[:20]!r} is no number.")
+        raise ParameterError(name, f"{text[:20]!r} is not a number.")
     return int(text)

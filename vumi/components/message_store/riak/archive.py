@@ -109,7 +109,7 @@ class RiakArchive:
         self._own = OwnIndexes(self._client, self._objects)
         self._listings = Listings(self._client, self._objects, reactor)
         self._search = RiakSearch(self._objects, self._listings, self._own)
-        self._figures = RiakCounts(self._listings, self._own)
+        self._counts = RiakCounts(self._listings, self._own)
         self._eraser = RiakEraser(self._objects, self._listings, self._own)
         self._locks = RiakLocks(self._client, turns, reactor)
         self._is_open = False
@@ -420,7 +420,7 @@ class RiakArchive:
 
     def count(self, kind: Kind, batch_id: str | None = None) -> Deferred[int]:
         """How many there are, in one batch or in all. All of the index is read for it."""
-        return self._do(self._figures.count, kind, batch_id)
+        return self._do(self._counts.count, kind, batch_id)
 
     def stats(
         self, kind: Kind, batch_id: str, start: datetime | None = None, end: datetime | None = None
@@ -430,11 +430,11 @@ class RiakArchive:
             _check_message_kind(kind)
         except StoreError:
             return fail()
-        return self._do(self._figures.stats, kind, batch_id, start, end)
+        return self._do(self._counts.stats, kind, batch_id, start, end)
 
     def status_counts(self, batch_id: str) -> Deferred[dict[str, int]]:
         """How many events of each status a batch has. All of the index is read for it."""
-        return self._do(self._figures.statuses, batch_id)
+        return self._do(self._counts.statuses, batch_id)
 
     # Erasing
 

@@ -91,7 +91,7 @@ class RiakEraser:
     async def person(self, address: str, limit: int, dry_run: bool) -> int:
         """Erase a person's messages and the events about them, or count them."""
         if not address:
-            raise StoreError("Nobody has an empty address: there is nobody to forget.")
+            raise StoreError("An empty address belongs to nobody: nothing is forgotten.")
         await self._own.require("Erasing a person")
         done = 0
         for kind in _MESSAGES:

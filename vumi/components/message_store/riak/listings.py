@@ -63,7 +63,7 @@ _AFTER = "%"
 _AT_ONCE = 1000
 #: How many messages' last events a page of an index must tell to be better than a query for each.
 _WORTH_IT = 8
-#: What is looked back by first, in seconds, where there is no index that runs backwards.
+#: How far back the first look goes, in seconds, where there is no index that runs backwards.
 _FIRST_LOOK = 3600
 
 

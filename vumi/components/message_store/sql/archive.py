@@ -164,7 +164,7 @@ class SqlArchive:
                 # The driver's connections are closed only when no thread uses them.
                 await threads.finish()
         except BaseException:
-            # Whoever does not get it open need not close it.
+            # The caller need not close an archive that did not open.
             self._database.close()
             raise
         if self._closing is None:
@@ -439,7 +439,7 @@ class SqlArchive:
     def forget(self, address: str, limit: int = 1000, dry_run: bool = False) -> Deferred[int]:
         """Erase some of the messages from or to an address, and the events about them."""
         if not address:
-            return fail(StoreError("An empty address is nobody's: nothing is forgotten."))
+            return fail(StoreError("An empty address belongs to nobody: nothing is forgotten."))
         return self._erased(
             erasing.count_person, erasing.erase_person, to_column(address), limit, dry_run
         )
@@ -505,5 +505,5 @@ def _database(url: str, patience: float, timeout: float) -> Database:
 
         return PostgresqlDatabase(parsed, _READERS, timeout, patience)
     raise ConfigError(
-        f"{mask_text(url)!r} is no SQL archive: there are sqlite:///path and postgresql://..."
+        f"{mask_text(url)!r} is not a SQL archive: use sqlite:///path and postgresql://..."
     )

@@ -1,9 +1,9 @@
 """Threads that do blocking work for the reactor, a few of them, several pieces at a time.
 
-Knows threads, Deferreds and patience; what the work is, and which errors are worth another try,
-it is told. Knows no SQL.
+Knows threads, Deferreds and patience. The caller says what the work is, and which errors are worth
+another try. Knows no SQL.
 
-Theory of operation. Work is queued by the reactor's thread. A thread of the crew takes all that
+Theory of operation. Work is queued by the reactor's thread. A worker thread takes all that
 has come together, up to a bound, and attempts it in one go: while it is busy the next pieces
 gather, so the more there is to do, the more is done at once, and a single piece never waits for
 others to come. The outcomes go back to the reactor in one call.
@@ -39,7 +39,7 @@ _LONGEST_PAUSE = 1.0
 
 
 class ErrorRules(Generic[W]):
-    """What a crew must know about errors. To be subclassed."""
+    """Which errors pass, and what the others become. To be subclassed."""
 
     def is_passing(self, error: Exception) -> bool:
         """Whether trying again may help."""
@@ -79,7 +79,7 @@ class BatchThreads(Generic[W]):
 
     :param name: For the threads' names.
     :param attempt: Does pieces of work and gives their results, in their order. Called in a
-        thread of the crew. Must be repeatable, as a whole and by halves.
+        worker thread. Must be repeatable, as a whole and by halves.
     :param threads: How many at most.
     :param at_once: How many pieces one attempt has at most.
     :param weight_at_once: How much they may weigh together; a single piece may weigh more.
@@ -116,7 +116,7 @@ class BatchThreads(Generic[W]):
     def do(self, work: W, weight: int = 1, patience: float | None = None) -> Deferred[Any]:
         """Have something done. Cancelling drops it if it has not begun.
 
-        :param patience: Other than the crew's, in seconds.
+        :param patience: Other than the threads', in seconds.
         :returns: Fires with its result.
         """
         now = monotonic()

@@ -1,4 +1,4 @@
-"""Batches, tags and locks in the SQL archive. Knows their tables; runs in a crew's threads."""
+"""Batches, tags and locks in the SQL archive. Knows their tables; runs in worker threads."""
 
 from __future__ import annotations
 

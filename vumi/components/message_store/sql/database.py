@@ -3,7 +3,7 @@
 What SQLite and PostgreSQL have in common is here; where they differ is in
 :mod:`~vumi.components.message_store.sql.sqlite` and
 :mod:`~vumi.components.message_store.sql.postgresql`. Knows the tables; knows no messages, no
-reactor and no Deferreds: all of this blocks, and is called in a crew's threads.
+reactor and no Deferreds: all of this blocks, and is called in worker threads.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ class Database(ErrorRules[Any]):
         """Insert rows that are not there yet.
 
         :param key: The columns that say which row it is; no two rows have the same.
-        :returns: The keys of those that were inserted; the others are locked by whoever has them.
+        :returns: The keys of those that were inserted; another transaction has locked the others.
         """
         raise NotImplementedError
 
@@ -204,7 +204,7 @@ class Database(ErrorRules[Any]):
             return True
         if isinstance(error, DBAPIError):
             return error.connection_invalidated or self.passes(error.orig)
-        # While a connection is set up nobody wraps the driver's errors.
+        # While a connection is set up the driver's errors come unwrapped.
         return isinstance(error, self._driver.Error) and self.passes(error)
 
     def given_up(self, error: Exception, seconds: float) -> StoreUnavailable:

@@ -115,7 +115,7 @@ def erase_person(database: Database, connection: Connection, address: str, limit
             .limit(limit)
             .with_for_update()
         ).all()
-        # While there are events about them the messages stay: without them nobody could tell
+        # While there are events about them the messages stay: only they tell
         # whose events they are.
         outbound = [row.message_id for row in rows if row.kind == _OUTBOUND]
         for chunk in database.in_chunks(outbound):

@@ -61,7 +61,7 @@ def write(
             events_now.clear()
 
     for work in works:
-        # Messages before events, whichever came first: nobody was told yet that either is there.
+        # Messages before events, whichever came first: no caller has been told of either yet.
         if isinstance(work, MessageWork):
             messages_now.append(work)
         elif isinstance(work, EventWork):
@@ -334,7 +334,7 @@ def refresh_statuses(
 ) -> None:
     """Find out anew what the last events of messages are, after some were changed or erased."""
     for chunk in database.in_chunks(sorted(set(message_ids))):
-        # Whoever adds an event goes through these rows, too.
+        # Writers of events go through these rows, too.
         connection.execute(
             select(statuses.c.message_id)
             .where(statuses.c.message_id.in_(chunk))

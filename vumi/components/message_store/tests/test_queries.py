@@ -64,7 +64,7 @@ def test_a_time_is_read_or_refused(text: str) -> None:
     try:
         assert parse_time(text).tzinfo is None
     except ValueError as error:
-        assert "is no time" in str(error)
+        assert "is not a time" in str(error)
 
 
 @given(st.dictionaries(st.sampled_from([*QUERY_PARTS, "other"]), st.text() | st.none()))

@@ -11,8 +11,8 @@ down_revision = None
 branch_labels = None
 depends_on = None
 
-#: SQLite: the index of words, kept in step whoever changes vumi_messages. Only whole words are
-#: asked for, so it keeps no positions; words are separated by spaces already.
+#: SQLite: the index of words, kept in step with every change of vumi_messages. Only whole words
+#: are asked for, so it keeps no positions; words are separated by spaces already.
 _SQLITE_WORDS = (
     """
     CREATE VIRTUAL TABLE vumi_words USING fts5(
