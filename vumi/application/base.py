@@ -112,7 +112,7 @@ class ApplicationWorker(BaseWorker):
         connector = await self.setup_ri_connector(self.transport_name)
         # Looked up at each call: programs replace these on the object.
         connector.set_default_inbound_handler(self._take)
-        connector.set_default_event_handler(lambda event: self.dispatch_event(event))
+        connector.set_default_event_handler(self._take_event)
 
     def setup_worker(self) -> Deferred[None]:
         return Deferred.fromCoroutine(self._setup_worker())
@@ -186,6 +186,24 @@ class ApplicationWorker(BaseWorker):
             raise HandleLater(str(failure.value)) from failure.value
         self._apologise_for(failure.value, message)
         self._in_hand.pop(message.payload["message_id"], None)
+        failure.raiseException()
+
+    def _take_event(self, event: TransportEvent) -> Any:
+        """Have an event handled; without the store that its hook needs it waits, as messages do."""
+        sent_before = self._sent_unasked
+        try:
+            result = self.dispatch_event(event)
+        except StoreUnavailable:
+            return self._event_failed(Failure(), sent_before)
+        if iscoroutine(result):
+            result = Deferred.fromCoroutine(result)
+        if isinstance(result, Deferred) and not isinstance(result, Publication):
+            return result.addErrback(self._event_failed, sent_before)
+        return result
+
+    def _event_failed(self, failure: Failure, sent_before: int) -> Any:
+        if failure.check(StoreUnavailable) and self._sent_unasked == sent_before:
+            raise HandleLater(str(failure.value)) from failure.value
         failure.raiseException()
 
     def _apologise_for(self, error: BaseException | None, message: TransportUserMessage) -> None:

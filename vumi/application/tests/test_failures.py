@@ -158,6 +158,43 @@ class FailureTests(VumiTestCase):
             self.helper.clear_dispatched_outbound()
         assert await self.dead() == 0
 
+    async def test_an_event_waits_for_a_store_if_nothing_was_sent(self) -> None:
+        app = await self.start()
+        handled: list[str] = []
+
+        def plain(event: Any) -> None:
+            if app.away:
+                app.missed.callback(None)
+                raise StoreUnavailable("Redis is away.")
+            handled.append("plain")
+
+        async def coroutine(event: Any) -> None:
+            plain(event)
+            handled.append("coroutine")
+
+        for hook in (plain, coroutine):
+            app._event_handlers["ack"] = hook
+            app.away, app.missed = True, Deferred()
+            acked = self.helper.make_dispatch_ack()
+            await app.missed
+            app.away = False
+            await acked
+        assert handled == ["plain", "plain", "coroutine"]
+        name = f"{self.helper.transport_name}.event.dead"
+        assert self.helper.worker_helper.broker.get_messages("vumi", name) == []
+
+    async def test_an_event_whose_hook_has_sent_something_is_not_handled_again(self) -> None:
+        app = await self.start()
+
+        async def sends(event: Any) -> None:
+            await app.send_to("+27", "a copy")
+            raise StoreUnavailable("Redis is away.")
+
+        app._event_handlers["ack"] = sends
+        await self.helper.make_dispatch_ack()
+        assert len(self.helper.get_dispatched_outbound()) == 1
+        assert len(self.flushLoggedErrors(StoreUnavailable)) == 1
+
     async def test_a_message_that_was_answered_or_had_others_sent_is_not_handled_again(
         self,
     ) -> None:
