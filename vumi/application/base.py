@@ -189,7 +189,7 @@ class ApplicationWorker(BaseWorker):
         failure.raiseException()
 
     def _take_event(self, event: TransportEvent) -> Any:
-        """Have an event handled; without the store that its hook needs it waits, as messages do."""
+        """Have an event handled; without the store that its hook needs it waits."""
         sent_before = self._sent_unasked
         try:
             result = self.dispatch_event(event)

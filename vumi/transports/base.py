@@ -15,6 +15,7 @@ from twisted.python.failure import Failure
 from vumi.broker import Publication
 from vumi.config import ConfigBool, ConfigText
 from vumi.connectors import IgnoreMessage
+from vumi.errors import HandleLater
 from vumi.message import TransportEvent, TransportStatus, TransportUserMessage
 from vumi.tasks import settle
 from vumi.transports.failures import FailureMessage
@@ -112,7 +113,8 @@ class Transport(BaseWorker):
         """Send a message to its user, and publish an ack or a nack. To be overridden.
 
         Raising publishes a failure message (its code is the exception's ``failure_code``, see
-        :mod:`vumi.transports.failures`) and a nack, unless the message was answered before.
+        :mod:`vumi.transports.failures`) and a nack, unless the message was answered before. If
+        nothing was done with it, raising :class:`~vumi.errors.HandleLater` lets it wait instead.
 
         :param message: The message.
         :returns: Anything; a Deferred or coroutine is waited for.
@@ -145,7 +147,8 @@ class Transport(BaseWorker):
             answered[message_id] = False
             try:
                 result = handler(message)
-            except IgnoreMessage:
+            except (IgnoreMessage, HandleLater):
+                # Answered by the connector, or when it is handled again.
                 del answered[message_id]
                 raise
             except Exception:  # noqa: BLE001 (whatever a transport raises is answered)
@@ -166,7 +169,7 @@ class Transport(BaseWorker):
             return result
 
         def failed(failure: Failure, message: Any) -> Any:
-            if failure.check(IgnoreMessage):
+            if failure.check(IgnoreMessage, HandleLater):
                 answered.pop(message.payload["message_id"], None)
                 return failure
             return Deferred.fromCoroutine(self._failed(failure, message))

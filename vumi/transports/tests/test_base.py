@@ -9,7 +9,7 @@ from twisted.internet.task import deferLater
 
 from vumi.config import ConfigText
 from vumi.connectors import IgnoreMessage
-from vumi.errors import ConfigError, InvalidMessage
+from vumi.errors import ConfigError, HandleLater, InvalidMessage
 from vumi.message import TransportUserMessage
 from vumi.tests.helpers import VumiTestCase
 from vumi.tests.utils import LogCatcher
@@ -281,6 +281,33 @@ class AnswerTests(TransportTestCase):
             self.assertEqual(event["nack_reason"], "spam")
             self.assertEqual(self.failures(), [])
             self.assertEqual(self.dead_letters(), [])
+            self.tx_helper.clear_all_dispatched()
+
+    @inlineCallbacks
+    def test_a_message_that_is_to_be_handled_later_is_neither_nacked_nor_a_failure(self) -> Any:
+        missed: list[Deferred[None]] = []
+
+        def handler(message: Any) -> Any:
+            transport.handler = transport.acknowledge
+            missed.pop().callback(None)
+            raise HandleLater("Redis is away.")
+
+        async def async_handler(message: Any) -> Any:
+            await a_turn()
+            handler(message)
+
+        transport = yield self.get_transport()
+        for transport.handler in (handler, async_handler):
+            waiter: Deferred[None] = Deferred()
+            missed.append(waiter)
+            dispatched = self.tx_helper.make_dispatch_outbound("hi")
+            yield waiter
+            self.assertEqual(self.tx_helper.get_dispatched_events(), [])
+            yield dispatched
+            [event] = self.tx_helper.get_dispatched_events()
+            self.assertEqual(event["event_type"], "ack")
+            self.assertEqual((self.failures(), self.dead_letters()), ([], []))
+            self.assertEqual(transport._answered, {})
             self.tx_helper.clear_all_dispatched()
 
     @inlineCallbacks
