@@ -73,6 +73,10 @@ class LinearRegex:
         """Whether a text begins with it."""
         return self._compiled.match(mend_text(text)) is not None
 
+    def fullmatch(self, text: str) -> bool:
+        """Whether a whole text is it."""
+        return self._compiled.fullmatch(mend_text(text)) is not None
+
     def split(self, text: str) -> list[str]:
         """The parts of a text between its matches, and its groups, as ``re.split`` gives them."""
         parts: list[str] = self._compiled.split(mend_text(text))

@@ -79,6 +79,9 @@ def test_it_finds_what_the_flags_say(pattern: str, flags: str, text: str, found:
 def test_it_matches_at_the_beginning_and_splits() -> None:
     assert LinearRegex("b+").match("bba")
     assert not LinearRegex("b+").match("abb")
+    assert LinearRegex("b+").fullmatch("bb")
+    assert not LinearRegex("b+").fullmatch("bba")
+    assert LinearRegex("b|bb").fullmatch("bb")
     assert LinearRegex("[:#]").split("a:b#c") == ["a", "b", "c"]
 
 
@@ -95,3 +98,4 @@ def test_any_pattern_is_an_answer_or_a_declared_error(pattern: str, text: str, f
         return
     regex.search(text)
     regex.match(text)
+    regex.fullmatch(text)

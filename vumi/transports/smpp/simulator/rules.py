@@ -10,11 +10,11 @@ options say: the message is taken, at once, and reported as delivered if a repor
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from vumi.config import ConfigError
+from vumi.linear_regex import LinearRegex, PatternError
 from vumi.transports.smpp.constants import CommandStatus, parse_status
 
 if TYPE_CHECKING:
@@ -98,9 +98,9 @@ class Rule:
     :ivar plan: What is done.
     """
 
-    to: re.Pattern[str] | None = None
-    from_: re.Pattern[str] | None = None
-    text: re.Pattern[str] | None = None
+    to: LinearRegex | None = None
+    from_: LinearRegex | None = None
+    text: LinearRegex | None = None
     every: int = 1
     after: int = 0
     times: int | None = None
@@ -225,7 +225,7 @@ _MATCHERS = frozenset(("to", "from", "text", "every", "after", "times"))
 _DEEDS = frozenset(("refuse", "throttle", "delay", "freeze", "lose", "disconnect", "reports"))
 
 
-def _pattern(item: Mapping[str, Any], name: str) -> re.Pattern[str] | None:
+def _pattern(item: Mapping[str, Any], name: str) -> LinearRegex | None:
     expression = item.get(name)
     if expression is None:
         return None
@@ -237,8 +237,9 @@ def _pattern(item: Mapping[str, Any], name: str) -> re.Pattern[str] | None:
     if expression.startswith("+"):
         expression = f"\\{expression}"
     try:
-        return re.compile(expression)
-    except (re.error, OverflowError, RecursionError) as error:
+        # Rules come over HTTP too: no expression may stop the process.
+        return LinearRegex(expression)
+    except PatternError as error:
         raise Mistake(f"has a '{name}' that is no valid regular expression: {error}") from None
 
 

@@ -57,6 +57,14 @@ def test_which_messages_a_rule_is_for(rule: dict[str, Any], which: list[int]) ->
     assert [index for index, plan in enumerate(found, 1) if plan.status == throttled] == which
 
 
+@pytest.mark.parametrize("expression", ["(a+)+$", "(a|a)*$", "(.*a){20}$"])
+def test_no_expression_stops_the_process(expression: str) -> None:
+    # Rules come over HTTP, and texts from whatever client connects.
+    rule = {"text": expression, "to": expression, "throttle": True}
+    [plan] = plans([rule], ("8080", "a" * 5_000 + "!", "a" * 5_000 + "!"))
+    assert plan.status == 0
+
+
 @pytest.mark.parametrize(
     ("rule", "name", "value"),
     [
