@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from vumi.components.message_store.base import gives_deferred
 from vumi.components.message_store.cache import MessageStoreCache
+from vumi.components.message_store.config import MessageStoreConfig
 from vumi.components.message_store.counts import Counts
 from vumi.components.message_store.erasing import Erasing
 from vumi.components.message_store.messages import Batches, Messages
@@ -60,8 +61,6 @@ class MessageStore(Batches, Messages, Listings, Counts, RegexSearch, Erasing):
         :raises ConfigError: An option can't be used.
         :raises StoreUnavailable: The archive or Redis can't be reached.
         """
-        from vumi.components.message_store.config import MessageStoreConfig
-
         settings = MessageStoreConfig({"url": config} if isinstance(config, str) else config)
         archive = settings.archive(reactor, create)
         await archive.open()
