@@ -18,13 +18,14 @@ from twisted.web.http_headers import Headers
 
 from vumi.utils import HttpTimeoutError
 from vumi.web.bodies import BodyReceiver, UndecodedAgent
+from vumi.web.redirects import Hop, requestable
 from vumi.web.site import StringProducer, mkheaders
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from twisted.internet.interfaces import IReactorTime
-    from twisted.web.iweb import IAgent
+    from twisted.web.iweb import IAgent, IResponse
 
     HeadersGiven = Mapping[str, str | Sequence[str]] | Headers | None
 
@@ -91,8 +92,9 @@ def http_request_full(
 ) -> Deferred[HttpResponse]:
     """Make one request, on a connection of its own.
 
-    Redirects of GET and HEAD are followed; a redirect of anything else fails. A body that is
-    compressed (gzip) is decompressed.
+    Redirects of GET and HEAD are followed; a redirect of anything else fails. To another origin
+    only headers go that are known to be harmless. A body that is compressed (gzip) is
+    decompressed.
 
     :param url: Where to.
     :param data: The body: bytes, a text (sent as UTF-8), or a dict that is sent as a form.
@@ -170,27 +172,52 @@ async def fetch(
     timeout = timeout or None
     started = clock.seconds()
     undecoded = UndecodedAgent(agent)
-    # A client for each request: treq's keeps cookies, and these are those of different people.
+    hop = Hop(
+        method.upper(),
+        url,
+        headers if isinstance(headers, Headers) else mkheaders(headers or {}),
+    )
+    body_sent = StringProducer(data) if isinstance(data, bytes | str) else data
+    responding = _respond(undecoded, clock, hop, body_sent, follow_redirects)
     response = await _limited(
-        HTTPClient(undecoded).request(
-            method,
-            url,
-            data=StringProducer(data) if isinstance(data, bytes | str) else data,
-            headers=headers if isinstance(headers, Headers) else mkheaders(headers or {}),
-            allow_redirects=follow_redirects,
-            unbuffered=True,
-            # Without one treq imports the reactor.
-            reactor=cast("Any", clock),
-        ),
-        clock,
-        timeout,
-        "Timeout while connecting",
+        Deferred.fromCoroutine(responding), clock, timeout, "Timeout while connecting"
     )
     receiver = BodyReceiver(data_limit, undecoded.gzipped)
     receiver.receive(response)
     left = None if timeout is None else max(timeout - (clock.seconds() - started), 0)
     body = await _limited(receiver.received, clock, left, "Timeout while receiving data")
     return HttpResponse(int(response.code), response.phrase, response.headers, body)
+
+
+async def _respond(
+    agent: IAgent, clock: IReactorTime, hop: Hop, data: Any, follow_redirects: bool
+) -> Any:
+    """The response to a request, or to the last one that redirects make of it."""
+    # A client for each request: treq's keeps cookies, and these are those of different people.
+    client = HTTPClient(agent)
+    while True:
+        response: Any = await client.request(
+            hop.method,
+            requestable(hop.url),
+            data=data,
+            headers=hop.headers.copy(),
+            allow_redirects=False,
+            unbuffered=True,
+            # Without one treq imports the reactor.
+            reactor=cast("Any", clock),
+        )
+        following = hop.after(response) if follow_redirects else None
+        if following is None:
+            return response
+        _give_up_body(response)
+        hop, data = following, None
+
+
+def _give_up_body(response: IResponse) -> None:
+    """Cut the connection of a response whose body nobody wants."""
+    receiver = BodyReceiver(0, gzipped=False)
+    _ = receiver.received.addErrback(lambda _: None)
+    receiver.receive(response)
 
 
 def _limited(

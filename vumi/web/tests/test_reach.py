@@ -260,12 +260,22 @@ class ReachEndpointsTests(VumiTestCase):
         self.reactor = reactor
         agent = Agent.usingEndpointFactory(reactor, endpoints)
         names = ("127.0.0.1", "127.1", "2130706433", "0x7f000001", "0177.0.0.1", "localhost")
-        for host in names:
+        for host in (*names, "[::1]", "[::ffff:127.0.0.1]", "[::ffff:7f00:1]"):
             await self.refused(agent, host)
-        for host in ("[::1]", "[::ffff:127.0.0.1]", "[::ffff:7f00:1]"):
-            # treq can't make a request to such a host at all.
-            with self.assertRaises(AddressRefused):
-                await agent.request(b"GET", f"http://{host}:{self.port}/".encode())
+
+    async def test_an_ipv6_address_that_may_be_is_reached(self) -> None:
+        agent = self.agent(FakeResolver(["2606:4700::1111"]))
+        self.assertEqual(await self.get(agent, "[2606:4700::1111]"), b"here")
+        self.assertEqual(self.reactor.connected, ["2606:4700::1111"])
+
+    async def test_a_name_that_becomes_another_one_between_redirects_is_checked_again(
+        self,
+    ) -> None:
+        self.server.answers = [response(b"", "302 Found", Location="/secret"), response(b"secret")]
+        resolver = FakeResolver(["8.8.8.8"], ["127.0.0.1"])
+        await self.refused(self.agent(resolver), "rebinding.example.org")
+        self.assertEqual((self.reactor.connected, resolver.asked), (["8.8.8.8"], 2))
+        self.assertEqual(len(self.server.requests), 1)
 
     async def test_a_name_that_is_not_there_is_told_as_that(self) -> None:
         agent = self.agent(FakeResolver([]))
