@@ -47,6 +47,10 @@ class Launch:
     :param messages: How many messages it is good for.
     :param warm: Whether it can be started before there is a message.
     :param prepares: Whether it understands the command ``prepare``.
+    :param stays: Whether it stays when a message is done, and says when that is: it is then told
+        when one begins.
+    :param owner: The sandbox that it is for, as no child serves two; empty: any, for children of
+        one message that are told nothing before it.
     """
 
     command: tuple[str, ...]
@@ -54,6 +58,8 @@ class Launch:
     messages: int = 1
     warm: bool = True
     prepares: bool = True
+    stays: bool = False
+    owner: str = ""
 
 
 class ChildListener(Protocol):
@@ -98,6 +104,7 @@ class ChildProcess(ProcessProtocol):
         self._listener: ChildListener | None = None
         self._early: list[bytes] = []
         self._partial = b""
+        self._unheard = 0
         self._received = 0
         self._limit = EARLY_LIMIT
         self._muted = False
@@ -190,6 +197,11 @@ class ChildProcess(ProcessProtocol):
         self._listener = None
         self._limit, self._received = EARLY_LIMIT, 0
 
+    @property
+    def quiet(self) -> bool:
+        """Whether it has said nothing beyond what its listener has heard."""
+        return not self._unheard and not self._stderr_size
+
     def take_stderr(self) -> str:
         """What it has written to stderr since this was last asked."""
         text = b"".join(self._stderr).decode("utf-8", "replace")
@@ -201,23 +213,34 @@ class ChildProcess(ProcessProtocol):
     def outReceived(self, data: bytes) -> None:
         if self._muted or not self._count(data):
             return
+        if self._is_late():
+            return
         *lines, self._partial = (self._partial + data).split(b"\n")
+        self._unheard = len(lines) + bool(self._partial)
         for line in lines:
+            self._unheard -= 1
             self._pass_on(line)
+        self._unheard = bool(self._partial)
         self._ready()
 
+    def _is_late(self) -> bool:
+        """Whether its message is done: it has nothing to say then, so it is ended if it does."""
+        late = self._listener is None and self.served > 0
+        if late:
+            self.kill()
+        return late
+
     def _pass_on(self, line: bytes) -> None:
+        if self._muted:
+            # By what a line before this one said, in the same data.
+            return
         if self._listener is not None:
             self._listener.line_received(line)
-        elif self.served:
-            # Its message is done: it has nothing more to say before the next one.
-            if line.strip():
-                self.kill()
-        else:
+        elif not self._is_late():
             self._early.append(line)
 
     def errReceived(self, data: bytes) -> None:
-        if not self._muted:
+        if not self._muted and not self._is_late():
             self._count(data)
         room = STDERR_LIMIT - self._stderr_size
         self._stderr_size += len(data)

@@ -4,6 +4,9 @@
 // Knows the worker's commands, callbacks, and what a CommonJS module expects to find. Knows
 // neither files nor processes: for those it asks the runner, by strings (runner.js).
 //
+// The script may patch all that this code uses, so nothing here keeps a script from anything:
+// what it may do is for the runner to check.
+//
 // `host` must never be reachable for a script: it is called, and neither stored nor passed on.
 (function (host, settingsText, library) {
     'use strict';
@@ -13,6 +16,8 @@
     const { parse, stringify } = JSON;
     const settings = parse(settingsText);
     const world = globalThis;
+    // What is not in it is not found in a prototype either, whatever the script writes there.
+    const granted = Object.setPrototypeOf(settings.granted, null);
 
     function ask(kind, text, number) {
         try {
@@ -104,12 +109,7 @@
     function flush() {
         const batch = unsent;
         unsent = [];
-        for (const command of batch) {
-            const text = stringify(command);
-            // Its own end is the runner's to tell.
-            if (/^sandbox\./.test(command.cmd)) { throw new Error('No such command: ' + command.cmd); }
-            ask('send', text, 0);
-        }
+        for (const command of batch) { ask('send', stringify(command), 0); }
     }
 
     function logAt(level) {
@@ -250,7 +250,7 @@
     }
 
     function grantedRequire(name) {
-        if (!settings.granted.includes(name)) {
+        if (typeof name !== 'string' || granted[name] !== true) {
             throw notFound(name, ': it is none of the modules that this application may use.');
         }
         return load(name, '');
@@ -268,6 +268,16 @@
     if (settings.modules) { world.require = grantedRequire; }
     world.api = api;
 
+    // Gives the error's text of a package that can't be loaded; it is raised where it is used.
+    function preload(name) {
+        try {
+            load(name, '');
+        } catch (error) {
+            return describe(error);
+        }
+        return undefined;
+    }
+
     // The way in. What is thrown on it ends the process, with its text as the last word.
     function enter(kind, value, number) {
         if (kind === 'describe') { return describe(value); }
@@ -276,7 +286,7 @@
             case 'command': commandReceived(value); break;
             case 'timer': timerFired(number); break;
             case 'app_context': takeAppContext(value); break;
-            case 'preload': try { load(value, ''); } catch (_error) { /* told when used */ } break;
+            case 'preload': return preload(value);
             }
         } catch (error) {
             ask('crash', describe(error), 0);

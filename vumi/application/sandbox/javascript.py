@@ -14,12 +14,14 @@ from weakref import WeakKeyDictionary
 from vumi.application.sandbox.command import SandboxCommand
 from vumi.application.sandbox.errors import SandboxError
 from vumi.application.sandbox.limits import merged_rlimits
+from vumi.application.sandbox.module_check import module_problems
 from vumi.application.sandbox.node import (
     FIRST_WITH_PERMISSIONS,
     NODE_PATHS,
     find_nodejs,
     node_flags,
     node_version,
+    node_version_now,
 )
 from vumi.application.sandbox.options import (
     JsFileSandboxConfig,
@@ -76,6 +78,23 @@ class NodeSandbox(Sandbox):
         """The packages that the script may require; ``None``: there is no such thing."""
         modules: list[str] | None = api.config.modules
         return modules
+
+    # Config
+
+    def config_problems(self, config: Any) -> list[str]:
+        """What is wrong with the program, and with the packages that scripts may require."""
+        problems = super().config_problems(config)
+        if problems or not config.modules or config.args:
+            return problems
+        try:
+            executable = self._executable(config)
+            self._node_versions[executable] = node_version_now(executable)
+            _program, command = self.get_executable_and_args(config)
+        except SandboxError as error:
+            return [str(error)]
+        except ConfigError as error:
+            return list(error.problems)
+        return module_problems(command, config.env, config.modules)
 
     # Resources
 
@@ -146,9 +165,19 @@ class NodeSandbox(Sandbox):
         return merged_rlimits(config.rlimits, config.heap_limit, for_many_messages=many)
 
     def get_launch(self, config: Any) -> Launch:
-        many = config.messages_per_child if config.isolation == "context" else 1
-        # A runner of somebody else's is not known to survive what it doesn't know.
-        return self._launch(config, messages=many, warm=True, prepares=not config.args)
+        stays = config.isolation == "context"
+        # No child knows of two sandboxes. Where messages say which one theirs is, children for one
+        # message may wait for any of them, if they are told nothing before it comes.
+        owner = config.sandbox_id if stays or self.config.get("sandbox_id") else ""
+        return self._launch(
+            config,
+            messages=config.messages_per_child if stays else 1,
+            warm=True,
+            # A runner of somebody else's is not known to survive what it doesn't know.
+            prepares=bool(owner) and not config.args,
+            stays=stays,
+            owner=owner,
+        )
 
     def _pool_options(self) -> PoolOptions:
         config = self.get_static_config()
@@ -181,6 +210,9 @@ class NodeSandbox(Sandbox):
         await self._know_node(config)
         if config.sandbox_id:
             self._prepare(self.create_sandbox_api(self.resources, config))
+        elif config.isolation == "context":
+            # Nobody knows yet whose processes are needed.
+            return
         self._pool(self._launch_for(config)).fill()
 
     def _prepare(self, api: SandboxApi) -> None:
@@ -221,14 +253,36 @@ class JsFileSandbox(NodeSandbox):
 
     def javascript_for_api(self, api: SandboxApi) -> str:
         """What is in the file now."""
-        path = api.config.javascript_file
-        found = os.stat(path)
-        version = (found.st_mtime_ns, found.st_size, found.st_ino)
-        known = self._scripts.get(path)
-        if known is None or known[0] != version:
-            with open(path, encoding="utf-8") as script:
-                known = self._scripts[path] = (version, script.read())
+        return self._script(api.config.javascript_file)
+
+    def _script(self, path: str) -> str:
+        """What is in a file now.
+
+        :raises SandboxError: It can't be read; the words say why.
+        """
+        try:
+            found = os.stat(path)
+            version = (found.st_mtime_ns, found.st_size, found.st_ino)
+            known = self._scripts.get(path)
+            if known is None or known[0] != version:
+                with open(path, encoding="utf-8") as script:
+                    known = self._scripts[path] = (version, script.read())
+        except FileNotFoundError:
+            raise SandboxError(f"There is no script {path!r}.") from None
+        except (OSError, ValueError) as error:
+            # ValueError: also a path that can't be one.
+            why = f"it is not UTF-8: {error}" if isinstance(error, UnicodeError) else str(error)
+            raise SandboxError(f"The script {path!r} can't be read: {why}") from error
         return known[1]
+
+    def config_problems(self, config: Any) -> list[str]:
+        """What is wrong; also with the script's file, which may be another one later."""
+        problems = super().config_problems(config)
+        try:
+            self._script(config.javascript_file)
+        except SandboxError as error:
+            problems.append(f"Field 'javascript_file': {error}")
+        return problems
 
     def filename_for_api(self, api: SandboxApi) -> str:
         """The file's name."""

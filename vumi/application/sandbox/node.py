@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import subprocess
 from typing import TYPE_CHECKING
 
 from twisted.internet.utils import getProcessOutputAndValue
@@ -24,6 +25,7 @@ __all__ = [
     "find_nodejs",
     "node_flags",
     "node_version",
+    "node_version_now",
 ]
 
 #: Where Node.js is looked for, before the folders of PATH.
@@ -62,7 +64,21 @@ async def node_version(executable: str, reactor: object) -> NodeVersion:
         answer = await getProcessOutputAndValue(executable, ["--version"], env={}, reactor=reactor)
     except OSError as error:
         raise SandboxError(f"{executable} could not be started: {error}") from error
-    out, err, code = answer
+    return _version_told(executable, *answer)
+
+
+def node_version_now(executable: str) -> NodeVersion:
+    """The same as :func:`node_version`, for start-up: it waits for the answer."""
+    try:
+        answer = subprocess.run(  # noqa: S603 (the command that the config names)
+            [executable, "--version"], env={}, capture_output=True, timeout=30, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise SandboxError(f"{executable} could not be started: {error}") from error
+    return _version_told(executable, answer.stdout, answer.stderr, answer.returncode)
+
+
+def _version_told(executable: str, out: bytes, err: bytes, code: int) -> NodeVersion:
     found = re.fullmatch(rb"v(\d+)\.(\d+)\.(\d+)\S*\s*", out)
     if code != 0 or found is None:
         said = (err or out).decode("utf-8", "replace")[:200].strip()

@@ -6,8 +6,6 @@ Knows what may be configured and what goes with what; what the options do is
 
 from __future__ import annotations
 
-import os
-
 from vumi.application.base import ApplicationConfig
 from vumi.application.sandbox.limits import merged_rlimits
 from vumi.application.sandbox.rlimiter import NETWORK_CHOICES
@@ -203,11 +201,6 @@ class JsFileSandboxConfig(NodeSandboxConfig):
         "The resource whose log gets what is to be said about a script. Null is the worker's log.",
         default="log",
     )
-
-    def post_validate(self) -> None:
-        super().post_validate()
-        if not self._static and not os.path.isfile(self.javascript_file):
-            self.raise_config_error(f"Field 'javascript_file': no file {self.javascript_file!r}.")
 
 
 class StandaloneJsFileSandboxConfig(JsFileSandboxConfig):

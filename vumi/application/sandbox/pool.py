@@ -155,7 +155,8 @@ class ChildPool:
             return
         self._busy.discard(child)
         child.detach()
-        worn = recycle or child.served >= self.launch.messages
+        # What it says when its message is done would be taken for the next one's.
+        worn = recycle or not child.quiet or child.served >= self.launch.messages
         if worn or self._closed or len(self._idle) >= self._options.size:
             self.counters.recycled += 1
             self._retire(child)

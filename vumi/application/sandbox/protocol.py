@@ -8,6 +8,7 @@ child means. Commands are answered by the API object; processes are
 from __future__ import annotations
 
 import logging
+import secrets
 import signal
 from collections import deque
 from contextlib import suppress
@@ -41,7 +42,9 @@ MAX_IN_HAND = 100
 MAX_STRAY_LINES = 20
 MAX_STRAY_LENGTH = 500
 
-#: What the runner says when a message is done and its process may be used again.
+#: What the runner is told when a message begins, and what it says when that is done and its
+#: process may be used again. Both carry a secret, which the runner keeps from scripts.
+BEGIN_COMMAND = "sandbox.begin"
 DONE_COMMAND = "sandbox.done"
 
 
@@ -113,6 +116,7 @@ class SandboxProtocol:
         self._settled: Deferred[None] | None = None
         self._stray_lines = 0
         self._errors_logged = 0
+        self._secret = ""
 
     # The whole of it
 
@@ -130,6 +134,9 @@ class SandboxProtocol:
         self.api.set_sandbox(self)
         self._timer = self._clock.callLater(self.timeout, self._timed_out)
         child.attach(self, self.recv_limit)
+        if self._pool.launch.stays:
+            self._secret = secrets.token_hex(16)
+            self.send(SandboxCommand(cmd=BEGIN_COMMAND, secret=self._secret))
         try:
             await settle(self.api.sandbox_init())
             await settle(deliver())
@@ -193,8 +200,8 @@ class SandboxProtocol:
             self._stray(line)
             return
         name = command["cmd"]
-        if name == DONE_COMMAND and self._pool.launch.messages > 1:
-            self._done(bool(command.get("recycle")))
+        if name == DONE_COMMAND and self._pool.launch.stays:
+            self._told_done(command)
             return
         self._errors_logged += _is_complaint(name, command)
         self._in_hand += 1
@@ -231,6 +238,13 @@ class SandboxProtocol:
             settled.callback(None)
 
     # The end
+
+    def _told_done(self, command: SandboxCommand) -> None:
+        said = str(command.get("secret")).encode("utf-8", "replace")
+        if secrets.compare_digest(said, self._secret.encode()):
+            self._done(bool(command.get("recycle")))
+        else:
+            self._kill_for(Ending.CRASHED, "killed for a false word that its message is done")
 
     def _done(self, recycle: bool) -> None:
         """The message is done, and the child is there for the next one."""

@@ -7,9 +7,21 @@
 // one function of this realm that is handed in (`ask`) is kept in a closure there and has no
 // prototype that would lead back here.
 //
+// A script can patch every object of its context, those that context.js works with included. So
+// context.js decides nothing: what a script may send, load and call is checked here, on the very
+// text that is used afterwards, with functions that no script can reach.
+//
 // That is the first wall. The second is this realm itself: no code can be made of strings in it,
 // what could do harm is deleted from it, and its intrinsics are frozen. The wall that has to hold
-// is the process: Node's permission model, no network, limits, an empty environment.
+// is the process: Node's permission model, no network, limits, an empty environment, and one
+// sandbox for each process.
+//
+// With isolation by context a message begins with the worker's `sandbox.begin`, which carries a
+// secret, and ends with our `sandbox.done`, which repeats it. Between the script's done() and
+// ours the session is closed (nothing that its context asks for is answered) and the event loop
+// goes round once, so that the script's stack and all promise jobs are at their end. The context
+// has nothing else by which it could run again: its timers are stopped, and the built-in objects
+// that call back (FinalizationRegistry, Atomics.waitAsync, WebAssembly) were deleted.
 //
 // Started as: node FLAGS runner.js '{"isolation": "process", "folders": [...]}'
 'use strict';
@@ -28,18 +40,23 @@ const CONTEXTS = options.isolation === 'context';
 // Where packages are looked for, besides the node_modules above a module that asks.
 const FOLDERS = options.folders || [];
 const HEAP_SHARE = 0.75;
+// What a context may send before it has its message, in UTF-16 units.
+const EARLY_LIMIT = 64 * 1024;
 const timers = { setTimeout, clearTimeout, setInterval, clearInterval, setImmediate, clearImmediate };
 
 // Node's own modules whose functions take and give plain data: the context has them by way of
 // JSON. Those that context.js has itself are not here. All others are refused, unless the
 // worker's config names them.
-const PLAIN_MODULES = {
-    url: require('url'),
-    querystring: require('querystring'),
-    path: path.posix,
-    punycode: null,
-};
+const PLAIN_MODULES = new Map([
+    ['url', functionsOf(require('url'))],
+    ['querystring', functionsOf(require('querystring'))],
+    ['path', functionsOf(path.posix)],
+]);
 const OWN_MODULES = ['events', 'util', 'assert', 'buffer', 'timers'];
+
+function functionsOf(module) {
+    return new Map(Object.entries(module).filter(([_name, value]) => typeof value === 'function'));
+}
 
 function ownScript(name) {
     const source = fs.readFileSync(path.join(__dirname, name), 'utf8');
@@ -76,7 +93,27 @@ function crash(text) {
     proc.reallyExit(1);
 }
 
+// The line for a command of a script's. What the worker reads is what was looked at here.
+function checkedLine(text) {
+    const command = JSON.parse(text);
+    const name = command !== null && typeof command === 'object' ? command.cmd : undefined;
+    if (typeof name === 'string' && name.startsWith('sandbox.')) {
+        throw new Error('No such command: ' + name);
+    }
+    return JSON.stringify(command) + '\n';
+}
+
 // Scripts and modules
+
+// The source can't be compiled. The message is the whole text for the log.
+const ownErrors = new WeakSet();
+
+class ScriptError extends Error {
+    constructor(text) {
+        super(text);
+        ownErrors.add(this);
+    }
+}
 
 const compiled = new Map();
 const MAX_COMPILED = 2000;
@@ -85,7 +122,12 @@ function compile(key, source, scriptOptions) {
     let script = compiled.get(key);
     if (script === undefined) {
         if (compiled.size >= MAX_COMPILED) { compiled.clear(); }
-        script = new vm.Script(source, scriptOptions);
+        try {
+            script = new vm.Script(source, scriptOptions);
+        } catch (error) {
+            // Made in this realm: it must not be seen by the context, and its text is ours to read.
+            throw new ScriptError(String(error.stack));
+        }
         compiled.set(key, script);
     }
     return script;
@@ -186,6 +228,7 @@ function isInFolders(filename) {
 
 let session = null;    // the one that a message is being handled in
 let prepared = null;   // one that waits for its message
+let secret = null;     // of the message that has begun, with isolation by context
 
 class Session {
     constructor(init) {
@@ -194,6 +237,8 @@ class Session {
         this.raw = false;
         this.broken = null;
         this.closed = false;
+        this.dirty = false;    // whether a failure was seen after its end
+        this.early = '';
         this.timers = new Map();
         const contextOptions = {
             name: 'script', codeGeneration: { strings: true, wasm: false },
@@ -209,7 +254,7 @@ class Session {
         const library = libraryScript.runInContext(this.context)();
         const settings = JSON.stringify({
             own: OWN_MODULES,
-            granted: this.granted,
+            granted: Object.fromEntries(this.granted.map(name => [name, true])),
             modules: Array.isArray(init.modules),
             contexts: CONTEXTS,
         });
@@ -244,7 +289,8 @@ class Session {
     // Called from the context. Takes and gives strings and numbers, and functions of the context.
     // It must not throw: its errors would be of this realm.
     answer(kind, text, number) {
-        if (this.closed) { return undefined; }
+        if (this.closed || typeof kind !== 'string') { return undefined; }
+        if (typeof text !== 'string' || typeof number !== 'number') { return undefined; }
         try {
             return this[`do_${kind}`](text, number);
         } catch (error) {
@@ -252,10 +298,23 @@ class Session {
         }
     }
 
-    do_send(text) { write(1, text + '\n'); }
+    do_send(text) {
+        let line;
+        try {
+            line = checkedLine(text);
+        } catch (error) {
+            this.do_crash(String(error.message));
+            return;
+        }
+        if (this === session) { write(1, line); return; }
+        // Its message is yet to come: until then the worker would not know whose this is.
+        this.early += line;
+        if (this.early.length > EARLY_LIMIT) { this.do_crash('Too much output before a message.'); }
+    }
 
     do_timer(kind, id) {
         const [name, delay] = kind.split(' ');
+        if (!['Timeout', 'Interval', 'Immediate'].includes(name)) { return; }
         const fire = () => { this.enter('timer', '', id); };
         this.timers.set(id, [name, timers['set' + name](fire, Number(delay))]);
     }
@@ -272,10 +331,11 @@ class Session {
 
     do_resolve(text) {
         const [name, parent] = JSON.parse(text);
+        if (typeof name !== 'string' || typeof parent !== 'string') { return 'M'; }
         const bare = name.replace(/^node:/, '');
         if (isBuiltin(name)) {
             if (this.granted.includes(bare)) { return 'R' + bare; }
-            return bare in PLAIN_MODULES && PLAIN_MODULES[bare] ? 'B' + bare : 'N' + bare;
+            return (PLAIN_MODULES.has(bare) ? 'B' : 'N') + bare;
         }
         const found = resolve(name, parent);
         return found && isInFolders(found) ? 'P' + found : 'M';
@@ -296,14 +356,11 @@ class Session {
         return require(name);
     }
 
-    do_names(name) {
-        const found = PLAIN_MODULES[name];
-        return Object.keys(found).filter(key => typeof found[key] === 'function').join(' ');
-    }
+    do_names(name) { return [...PLAIN_MODULES.get(name).keys()].join(' '); }
 
     do_plain(text) {
         const [name, key, args] = JSON.parse(text);
-        return 'J' + JSON.stringify(PLAIN_MODULES[name][key](...args));
+        return 'J' + JSON.stringify(PLAIN_MODULES.get(name).get(key)(...args));
     }
 
     do_crash(text) {
@@ -313,10 +370,18 @@ class Session {
     }
 
     do_done() {
+        if (this !== session) { this.do_crash('Done before there was a message.'); return; }
         if (!CONTEXTS) { proc.reallyExit(0); }
         this.close();
-        session = null;
-        sendCommand('sandbox.done', { recycle: this.raw || tired() });
+        // Not before the script's stack and its promise jobs are at their end. A script that does
+        // not let them end has its own time run out.
+        timers.setImmediate(() => { this.told(); });
+    }
+
+    told() {
+        const done = { secret: secret, recycle: this.raw || this.dirty || tired() };
+        session = secret = null;
+        sendCommand('sandbox.done', done);
         const init = this.init;
         timers.setImmediate(() => { if (session === null) { prepare(init); } });
     }
@@ -366,7 +431,22 @@ function initialize(init) {
     if (session.broken !== null) { crash(session.broken); }
     // Of many messages it would be told for each, and costs each something.
     if (!CONTEXTS) { sendCommand('log.info', { msg: 'Loading sandboxed code ...' }); }
+    if (session.early) { write(1, session.early); }
     session.run(String(init.javascript), init.filename || 'javascript', 'script');
+}
+
+// Says which packages can't be loaded, and why. No message comes after that.
+function check(init) {
+    const opened = new Session({ modules: [] });
+    opened.granted = init.modules.map(String);
+    const problems = [];
+    for (const name of opened.granted) {
+        const problem = opened.enter('preload', name, 0);
+        if (typeof problem === 'string') { problems.push([name, problem]); }
+    }
+    // As a text: a list of what scripts' errors say is nothing that others have to understand.
+    sendCommand('sandbox.checked', { problems: JSON.stringify(problems) });
+    proc.reallyExit(0);
 }
 
 // Input
@@ -377,19 +457,27 @@ function lineReceived(line) {
         session.enter('command', line, 0);
         return;
     }
-    // Before that nothing else counts.
+    // Before that nothing else counts; least of all late replies to a script that is done, in which
+    // `cmd` is what that script has asked for.
     const command = JSON.parse(line);
-    if (command.cmd === 'initialize') { initialize(command); }
+    if (command.reply) { return; }
+    if (command.cmd === 'check') { check(command); }
     if (command.cmd === 'prepare') { prepare(command); }
+    if (command.cmd === 'sandbox.begin') { secret = command.secret; }
+    if (command.cmd === 'initialize' && (secret !== null || !CONTEXTS)) { initialize(command); }
 }
 
+// An error is not looked at here, as that may run code of the script's: a getter, or a trap of a
+// proxy. Its text is made in its context, and of a context that is closed there is none.
 function failed(error) {
-    // An error of this realm is a script that can't be compiled. All others are a context's: their
-    // texts are made there, as looking at them may run code of the script's.
+    if (session !== null && session.closed) {
+        session.dirty = true;
+        return;
+    }
     let text;
     try {
-        text = error instanceof Error || session === null
-            ? String(error && error.stack) : session.enter('describe', error, 0);
+        text = ownErrors.has(error) ? error.message
+            : session !== null && session.enter('describe', error, 0);
     } catch {
         text = undefined;
     }

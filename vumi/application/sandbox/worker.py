@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IReactorProcess
+from twisted.python.failure import Failure
 
 from vumi.application.base import ApplicationWorker
 from vumi.application.sandbox.api import SandboxApi
@@ -22,17 +23,16 @@ from vumi.application.sandbox.figures import MetricsPublisher, metric_message
 from vumi.application.sandbox.limits import merged_rlimits
 from vumi.application.sandbox.options import SandboxConfig
 from vumi.application.sandbox.pool import ChildPool, PoolOptions
-from vumi.application.sandbox.protocol import Ending, SandboxProtocol
-from vumi.application.sandbox.resources.base import SandboxResources
+from vumi.application.sandbox.protocol import Ending, Outcome, SandboxProtocol
+from vumi.application.sandbox.resources.base import SandboxResources, section_warnings
 from vumi.application.sandbox.rlimiter import SandboxRlimiter
 from vumi.errors import ConfigError
 from vumi.log import err
 from vumi.tasks import on_outcome, settle
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
-    from vumi.application.sandbox.protocol import Outcome
     from vumi.message import TransportEvent, TransportUserMessage
 
 __all__ = ["Sandbox", "SandboxCounters"]
@@ -104,13 +104,39 @@ class Sandbox(ApplicationWorker):
 
     def validate_config(self) -> None:
         self.resources = self.create_sandbox_resources(self.get_static_config().sandbox)
-        self.resources.validate_config()
-        # All options now, not only those that are the same for all messages: an unknown limit
-        # shall not wait for its first message.
-        config = self._whole_config()
-        executable = config and config.executable
-        if executable is not None and not os.access(executable, os.X_OK):
-            raise ConfigError(f"Field 'executable': {executable!r} is no program.")
+        problems: list[str] = []
+        try:
+            self.resources.validate_config()
+        except ConfigError as error:
+            problems.extend(error.problems)
+        try:
+            # All options now, not only those that are the same for all messages: an unknown limit
+            # shall not wait for its first message.
+            config = self._whole_config()
+        except ConfigError as error:
+            problems.extend(error.problems)
+        else:
+            problems.extend(self.config_problems(config) if config is not None else ())
+        if problems:
+            raise ConfigError(problems=problems)
+
+    def config_problems(self, config: Any) -> list[str]:
+        """What is wrong with the program that a configuration names. To be extended.
+
+        Called before the worker starts, and by ``vumi check``.
+
+        :param config: All options.
+        :returns: One sentence for each problem.
+        """
+        executable = config.executable
+        if executable is None or os.access(executable, os.X_OK):
+            return []
+        return [f"Field 'executable': {executable!r} is no program."]
+
+    @classmethod
+    def config_warnings(cls, config: Mapping[str, Any]) -> list[str]:
+        """Sentences about unknown options, also of the resources."""
+        return [*super().config_warnings(config), *section_warnings(config.get("sandbox"))]
 
     def _whole_config(self) -> Any:
         """All options, if no subclass has them depend on the message; else ``None``."""
@@ -179,7 +205,16 @@ class Sandbox(ApplicationWorker):
         known = self._launches.get(config.sandbox_id)
         return known[1] if known is not None and known[0] is config else None
 
-    def _launch(self, config: Any, *, messages: int, warm: bool, prepares: bool) -> Launch:
+    def _launch(
+        self,
+        config: Any,
+        *,
+        messages: int,
+        warm: bool,
+        prepares: bool,
+        stays: bool = False,
+        owner: str = "",
+    ) -> Launch:
         executable, args = self.get_executable_and_args(config)
         if args and args[0] == executable:
             args = args[1:]
@@ -193,7 +228,7 @@ class Sandbox(ApplicationWorker):
             cgroup=config.cgroup,
         )
         env = tuple(sorted(config.env.items()))
-        return Launch(tuple(command), env, messages, warm, prepares)
+        return Launch(tuple(command), env, messages, warm, prepares, stays, owner)
 
     # Life
 
@@ -274,9 +309,10 @@ class Sandbox(ApplicationWorker):
         message_id = msg["message_id"]
         self._unanswered.add(message_id)
         try:
-            protocol = await self._protocol(msg, config)
-            outcome = await self._run(protocol, lambda: protocol.api.sandbox_inbound_message(msg))
-            status = self._judge(protocol.api, outcome, "message", message_id)
+            api, outcome = await self._handle(
+                msg, config, lambda api: api.sandbox_inbound_message(msg)
+            )
+            status = self._judge(api, outcome, "message", message_id)
             if status is None or outcome.errors_logged:
                 await self._apologise(msg, config)
         finally:
@@ -291,9 +327,23 @@ class Sandbox(ApplicationWorker):
         config = await settle(self.get_config(event))
         if config is None:
             return None
-        protocol = await self._protocol(event, config)
-        outcome = await self._run(protocol, lambda: protocol.api.sandbox_inbound_event(event))
-        return self._judge(protocol.api, outcome, "event", event["event_id"])
+        api, outcome = await self._handle(
+            event, config, lambda api: api.sandbox_inbound_event(event)
+        )
+        return self._judge(api, outcome, "event", event["event_id"])
+
+    async def _handle(
+        self, msg_or_event: Any, config: Any, deliver: Callable[[SandboxApi], Any]
+    ) -> tuple[SandboxApi, Outcome]:
+        api: SandboxApi | None = None
+        try:
+            protocol = await self._protocol(msg_or_event, config)
+            api = protocol.api
+            return api, await self._run(protocol, lambda: deliver(protocol.api))
+        except SandboxError as error:
+            # No script, no Node.js: nobody has to read a traceback to know why.
+            outcome = Outcome(Ending.NOT_STARTED, reason=str(error), failure=Failure())
+            return api or self.create_sandbox_api(self.resources, config), outcome
 
     async def _run(self, protocol: SandboxProtocol, deliver: Callable[[], Any]) -> Outcome:
         outcome = await protocol.run(deliver)

@@ -7,10 +7,13 @@ its method ``handle_get``. Knows commands and the API object that it is handed; 
 from __future__ import annotations
 
 import logging
+import sys
+from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import Deferred
 
+from vumi.config import null_required_fields, unknown_keys
 from vumi.errors import ConfigError
 from vumi.loading import load_class_by_string
 from vumi.log import WrappingLogger
@@ -22,7 +25,7 @@ if TYPE_CHECKING:
     from vumi.application.sandbox.api import SandboxApi
     from vumi.application.sandbox.command import SandboxCommand
 
-__all__ = ["SandboxResource", "SandboxResources"]
+__all__ = ["SandboxResource", "SandboxResources", "section_warnings"]
 
 #: How much of a command's text goes into a log line.
 MAX_LOGGED = 500
@@ -107,6 +110,51 @@ class SandboxResource:
         return self.reply_error(command, f"Unknown command {command['cmd']!r}.")
 
 
+def _load(path: str) -> Any:
+    """The class of a resource.
+
+    :raises ConfigError: There is none; the nearest name is told.
+    """
+    try:
+        found = load_class_by_string(path)
+    except Exception as error:
+        # Importing runs code, which may raise anything.
+        raise ConfigError(f"Class {path!r} can't be loaded: {error}{_nearest(path)}") from error
+    if not callable(found):
+        raise ConfigError(f"{path!r} is no class.")
+    return found
+
+
+def _nearest(path: str) -> str:
+    module_name, _, class_name = path.rpartition(".")
+    module = sys.modules.get(module_name)
+    names = (
+        [name for name, value in vars(module).items() if isinstance(value, type)] if module else ()
+    )
+    near = get_close_matches(class_name, names, n=1)
+    return f". Did you mean '{module_name}.{near[0]}'?" if near else ""
+
+
+def section_warnings(sections: Any) -> list[str]:
+    """Sentences about options of resources that are unknown, or null though required.
+
+    :param sections: Resource name -> its section of the worker's config. What is an error is left
+        to :meth:`SandboxResources.validate_config`.
+    """
+    found: list[str] = []
+    for name, section in sections.items() if isinstance(sections, dict) else ():
+        try:
+            options = getattr(_load(section["cls"]), "CONFIG_CLASS", None)
+        except (ConfigError, LookupError, TypeError):
+            continue
+        if options is not None:
+            rest = {key: value for key, value in section.items() if key != "cls"}
+            told = [*(unknown.sentence() for unknown in unknown_keys(options, rest))]
+            told += null_required_fields(options, rest)
+            found += [f"sandbox.{name}: {sentence}" for sentence in told]
+    return found
+
+
 class SandboxResources:
     """The resources of a worker, by name.
 
@@ -142,11 +190,7 @@ class SandboxResources:
         if not isinstance(section, dict) or not isinstance(section.get("cls"), str):
             raise ConfigError("It must be a mapping with 'cls', the dotted path of its class.")
         config = dict(section)
-        path = config.pop("cls")
-        try:
-            resource_class: Any = load_class_by_string(path)
-        except (ImportError, AttributeError, ValueError) as error:
-            raise ConfigError(f"Class {path!r} can't be loaded: {error}") from error
+        resource_class = _load(config.pop("cls"))
         return resource_class(name, self.app_worker, config)
 
     def setup_resources(self) -> Deferred[None]:

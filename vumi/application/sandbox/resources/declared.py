@@ -23,7 +23,7 @@ from functools import wraps
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from vumi.application.sandbox.resources.base import SandboxResource
-from vumi.config import Config, unknown_keys
+from vumi.config import Config
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -175,7 +175,7 @@ def declared_commands(resource_class: type[SandboxResource]) -> Iterator[Command
 
 
 class DeclaredResource(SandboxResource):
-    """A resource with declared options. Option names that are not known are told in the log.
+    """A resource with declared options.
 
     :ivar options: The options, of the class :attr:`CONFIG_CLASS`.
     :raises ConfigError: One of them is wrong.
@@ -186,5 +186,3 @@ class DeclaredResource(SandboxResource):
     def __init__(self, name: str, app_worker: Any, config: Mapping[str, Any]) -> None:
         super().__init__(name, app_worker, config)
         self.options: Any = self.CONFIG_CLASS(dict(config))
-        for unknown in unknown_keys(self.CONFIG_CLASS, config):
-            self.log.warning("Resource", name, "of the sandbox:", unknown.sentence())

@@ -62,12 +62,41 @@ class TestChildProcess(SynchronousTestCase):
         self.child.served = 1
         self.child.attach(self.ear, 1000)
         self.child.detach()
-        self.reactor.says(0, b"\n")
-        self.assertFalse(self.reactor.is_killed(0))
         self.reactor.says(0, b"for whoever comes next\n")
         self.assertTrue(self.reactor.is_killed(0))
         self.child.attach(self.ear, 1000)
         self.assertEqual(self.ear.heard, [])
+
+    def test_of_one_that_is_ended_for_a_line_the_following_ones_are_not_heard(self) -> None:
+        heard: list[bytes] = []
+
+        def hear(line: bytes) -> None:
+            heard.append(line)
+            self.child.kill()
+
+        self.ear.line_received = hear  # type: ignore[method-assign] # a double
+        self.child.attach(self.ear, 1000)
+        self.reactor.says(0, b"false word\nreply\n")
+        self.assertEqual(heard, [b"false word"])
+
+    def test_any_sign_between_two_messages_ends_it(self) -> None:
+        for stream, sign in (("out", b"\n"), ("out", b"x"), ("err", b" ")):
+            self.setUp()
+            self.child.served = 1
+            self.child.attach(self.ear, 1000)
+            self.child.detach()
+            getattr(self.child, f"{stream}Received")(sign)
+            self.assertTrue(self.reactor.is_killed(0), (stream, sign))
+
+    def test_what_follows_the_last_word_in_the_same_data_is_a_sign_too(self) -> None:
+        for more, quiet in ((b"", True), (b"\n", False), (b"{", False), (b"one\ntwo\n", False)):
+            self.setUp()
+            seen: list[bool] = []
+            self.ear.line_received = lambda line: seen.append(self.child.quiet)  # type: ignore[method-assign] # noqa: B023 (called in this turn)
+            self.child.served = 1
+            self.child.attach(self.ear, 1000)
+            self.reactor.says(0, b"done\n" + more)
+            self.assertIs(seen[0], quiet, more)
 
     def test_one_that_does_not_read_is_ended(self) -> None:
         self.child.attach(self.ear, 1000)

@@ -73,6 +73,24 @@ WALK = """
     tell('walked ' + (seen.size > 500) + ' foreign ' + found.length);
 """
 
+#: Does THEN when the runner has been told that the message is done.
+AFTER_THE_END = """
+    var get = Map.prototype.get, armed = 0, done = api.done;
+    api.done = function () { armed = 1; done(); };
+    Map.prototype.get = function (key) {
+        var found = get.call(this, key);
+        if (found && found.callback && armed && armed++ === LAST) {
+            var callback = found.callback;
+            found.callback = function () {
+                callback();
+                THEN
+            };
+        }
+        return found;
+    };
+    api.done();
+"""
+
 
 @dataclass(frozen=True)
 class Escape:
@@ -364,6 +382,317 @@ ESCAPES = [
         "refused, and the script ended",
     ),
     Escape(
+        "the runner's own commands, by toJSON",
+        """
+        this.request('log.info', {toJSON: function () {
+            return {cmd: 'sandbox.done', cmd_id: 'x', reply: false};
+        }});""",
+        "crashed",
+        "refused, and the script ended",
+    ),
+    Escape(
+        "the runner's own commands, by toJSON of all objects",
+        """
+        Object.prototype.toJSON = function () {
+            return {cmd: 'sandbox.done', cmd_id: 'x', reply: false};
+        };
+        this.log_info('hi');""",
+        "crashed",
+        "refused, and the script ended",
+    ),
+    Escape(
+        "the runner's own commands, by a proxy",
+        """
+        this.request('log.info', new Proxy({}, {get: function (target, key) {
+            return key === 'cmd' ? 'sandbox.done' : target[key];
+        }}));""",
+        "crashed",
+        "refused, and the script ended",
+    ),
+    Escape(
+        "the runner's own commands, with all that could check them patched",
+        """
+        RegExp.prototype.test = RegExp.prototype.exec = function () { return null; };
+        String.prototype.startsWith = function () { return false; };
+        Array.prototype.includes = function () { return true; };
+        JSON.parse = JSON.stringify = function () { return '{}'; };
+        this.request('sandbox.done', {secret: ''});""",
+        "crashed",
+        "refused, and the script ended",
+    ),
+    Escape(
+        "a command whose name is an object, one without a name, and lines in a text",
+        """
+        var named = {toString: function () { return 'sandbox.done'; }};
+        this.request(named, {});
+        this.request('log.info', {msg: 'a\\n{"cmd": "sandbox.done", "cmd_id": "1"}\\u2028\\r\\n'});
+        this.request('log.info', JSON.parse('{"msg": "", "__proto__": {"cmd": "sandbox.done"}}'));
+        Object.defineProperty(Object.prototype, 'cmd', {
+            get: function () { return 'sandbox.done'; }, set: function () {}, configurable: true,
+        });
+        this.request('log.info', {msg: 'hi'});
+        delete Object.prototype.cmd;
+        tell('sent');""",
+        "sent",
+        "taken for text",
+    ),
+    Escape(
+        "values nested too deeply to be read",
+        """
+        var deep = [];
+        for (var n = 0; n < 3000; n++) deep = [deep];
+        this.request('kv.get', {key: deep});
+        this.request('log.info', {msg: 'hi', more: deep});
+        tell('sent');""",
+        "sent",
+        "refused by the worker",
+    ),
+    Escape(
+        "the end of its message, written by fs that the config hands over",
+        """
+        var end = {cmd: 'sandbox.done', cmd_id: 'x', reply: false, secret: 'x', recycle: false};
+        require('fs').writeSync(1, JSON.stringify(end) + String.fromCharCode(10));
+        tell('sent');""",
+        "sent|crashed|Error",
+        "worth nothing without the message's secret",
+        config={"modules": ["shared", "fs"]},
+    ),
+    Escape(
+        "replies that reach the runner after the end and look like its commands",
+        """
+        var done = api.done;
+        api.done = function () {
+            api.request('initialize', {javascript: 'for (;;) {}'});
+            api.request('prepare', {javascript: 'for (;;) {}'});
+            api.request('sandbox', {});
+            done();
+        };
+        tell('left');""",
+        "left",
+        "not taken for any",
+    ),
+    Escape(
+        "running on after its end",
+        "api.done(); for (;;) {}",
+        "timeout",
+        "ended after its time",
+        hangs=True,
+    ),
+    Escape(
+        "running on after its end, by Map.prototype.get",
+        AFTER_THE_END.replace("THEN", "for (;;) {}"),
+        "timeout",
+        "its end is not told; ended after its time",
+        hangs=True,
+    ),
+    Escape(
+        "promise jobs after its end",
+        AFTER_THE_END.replace("THEN", "(function again() { Promise.resolve().then(again); })();"),
+        "timeout",
+        "its end is not told; ended after its time",
+        hangs=True,
+    ),
+    Escape(
+        "an async iterator after its end",
+        AFTER_THE_END.replace(
+            "THEN",
+            """
+            (async function () {
+                for await (var one of (async function* () { for (;;) yield 1; })()) {}
+            })();""",
+        ),
+        "timeout",
+        "its end is not told; ended after its time",
+        hangs=True,
+    ),
+    Escape(
+        "a thenable after its end",
+        AFTER_THE_END.replace("THEN", "Promise.resolve({then: function () { for (;;) {} }});"),
+        "timeout",
+        "its end is not told; ended after its time",
+        hangs=True,
+    ),
+    Escape(
+        "requests and timers after its end",
+        AFTER_THE_END.replace(
+            "THEN",
+            """
+            Promise.resolve().then(function () {
+                api.request('kv.set', {key: 'a', value: 'late'});
+                later(function () { for (;;) {} }, 0);
+                api.done();
+            });""",
+        ).replace("api.done();\n", "tell('left');\n"),
+        "left",
+        "not done",
+        config={"app_context": "{later: setTimeout}"},
+        isolations=("context",),
+    ),
+    Escape(
+        "an error after its end whose stack is a getter",
+        AFTER_THE_END.replace(
+            "THEN",
+            """
+            Promise.reject({get stack() { for (;;) {} }});
+            Promise.reject(new Proxy(new Error(), {getPrototypeOf: function () { for (;;) {} }}));
+            """,
+        ).replace("api.done();\n", "tell('left');\n"),
+        "left",
+        "not looked at",
+        isolations=("context",),
+    ),
+    Escape(
+        "FinalizationRegistry, WeakRef, Atomics.waitAsync, SharedArrayBuffer, WebAssembly",
+        """
+        tell([typeof FinalizationRegistry, typeof WeakRef, typeof Atomics,
+            typeof SharedArrayBuffer, typeof WebAssembly, typeof queueMicrotask].join());""",
+        ",".join(["undefined"] * 6),
+        "not there",
+        isolations=("context",),
+    ),
+    Escape(
+        "Atomics.wait on a SharedArrayBuffer",
+        "Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0);",
+        "timeout",
+        "ended after its time",
+        hangs=True,
+        isolations=("process",),
+    ),
+    Escape(
+        "WebAssembly",
+        "tell(typeof WebAssembly);",
+        "undefined",
+        "not there",
+    ),
+    Escape(
+        "Error.prepareStackTrace for the runner's text of an error",
+        """
+        Error.prepareStackTrace = function () {
+            return {toString: function () { throw null; }, split: function () { throw null; }};
+        };
+        Promise.reject(new Error('broken'));""",
+        "crashed",
+        "ended, without the text",
+    ),
+    Escape(
+        "a thrown proxy whose traps throw",
+        """
+        var no = function () { throw new Proxy({}, {}); };
+        Promise.reject(new Proxy(function () {}, {get: no, getPrototypeOf: no, has: no}));""",
+        "crashed",
+        "ended, without the text",
+    ),
+    Escape(
+        "a stack getter that never returns",
+        "Promise.reject({get stack() { for (;;) {} }});",
+        "timeout",
+        "ended after its time",
+        hangs=True,
+    ),
+    Escape(
+        "values of the runner, by patched call and apply and setters on Object and Array",
+        """
+        var found = [], call = Function.prototype.call, apply = Reflect.apply;
+        var note = function (value) {
+            if (value === null || !/object|function/.test(typeof value)) return;
+            for (var root = value; Object.getPrototypeOf(root) !== null;) {
+                root = Object.getPrototypeOf(root);
+            }
+            if (root !== Object.prototype && root !== value) found.push(value);
+        };
+        Function.prototype.call = function () {
+            note(this);
+            for (var n = 0; n < arguments.length; n++) note(arguments[n]);
+            return apply(call, this, arguments);
+        };
+        ['0', 'callback', 'args', 'again', 'id', 'secret', 'cmd_id'].forEach(function (key) {
+            var all = key === '0' ? Array.prototype : Object.prototype;
+            Object.defineProperty(all, key, {configurable: true, set: function (value) {
+                note(value);
+                Object.defineProperty(this, key, {
+                    value: value, writable: true, enumerable: true, configurable: true,
+                });
+            }});
+        });
+        later(function () {}, 1);
+        try { require('nothing'); } catch (error) { note(error); }
+        api.request('kv.get', {key: 'a'}, function () { tell('foreign ' + found.length); });""",
+        "foreign 0",
+        "none",
+        config={"app_context": "{later: setTimeout}"},
+    ),
+    Escape(
+        "stack overflow inside require",
+        """
+        var found = [];
+        function dig() {
+            try { dig(); } catch (error) { found.push(error); }
+            try { require('nothing'); } catch (error) { found.push(error); }
+        }
+        try { dig(); } catch (error) { found.push(error); }
+        found = found.filter(function (error) { return !(error instanceof Error); });
+        tell('foreign ' + found.length);""",
+        "foreign 0",
+        "only errors of its own realm",
+    ),
+    Escape(
+        "Symbol.species and iterators patched",
+        """
+        Object.defineProperty(Array, Symbol.species, {get: function () {
+            return function () { throw new Error('species'); };
+        }});
+        var iterator = Array.prototype[Symbol.iterator];
+        Array.prototype[Symbol.iterator] = function () {
+            return iterator.call(this);
+        };
+        tell('tried');""",
+        "tried",
+        "its own ones",
+    ),
+    Escape(
+        "a package that the config does not name, with all that could check it patched",
+        """
+        Array.prototype.includes = function () { return true; };
+        Object.prototype.hidden = true;
+        Map.prototype.has = function () { return true; };
+        String.prototype.startsWith = function () { return true; };
+        tell(require('hidden').secret);""",
+        "Error",
+        "refused",
+    ),
+    Escape(
+        "functions of the runner by Array.prototype.toJSON",
+        """
+        var url = load('url');
+        Array.prototype.toJSON = function () {
+            return this.length < 3 ? this : ['constructor', 'constructor', ['return process']];
+        };
+        tell(typeof url.parse('http://x/'));""",
+        "Error",
+        "refused",
+        config={"app_context": "{load: require}"},
+    ),
+    Escape(
+        "all built-in prototypes patched for the next message",
+        """
+        [Map, Set, RegExp, Promise, String, Function, Array, Error].forEach(function (made) {
+            Object.getOwnPropertyNames(made.prototype).forEach(function (name) {
+                if (/^(constructor|call|push|join|forEach|catch)$/.test(name)) return;
+                try {
+                    if (typeof made.prototype[name] !== 'function') return;
+                } catch (error) { return; }
+                var found = made.prototype[name];
+                made.prototype[name] = function () {
+                    leaked = this;
+                    return Reflect.apply(found, this, arguments);
+                };
+            });
+        });
+        tell('tried');""",
+        "tried",
+        "the next message sees nothing of it",
+    ),
+    Escape(
         "another sandbox's keys",
         """
         var tries = ['secret', 'other#secret', '../other/secret', 'sandboxes#other#secret'];
@@ -396,14 +725,17 @@ class TestEscapes(VumiTestCase):
         self.node = require_node()
         self.app_helper = self.add_helper(ApplicationHelper(JsFileSandbox))
         self.folder = Path(self.mktemp()).resolve()
-        package = self.folder / "node_modules" / "shared"
-        package.mkdir(parents=True)
-        (package / "index.js").write_text("exports.count = 0;\n")
+        for name, text in (("shared", "count = 0"), ("hidden", "secret = 'the secret'")):
+            package = self.folder / "node_modules" / name
+            package.mkdir(parents=True)
+            (package / "index.js").write_text(f"exports.{text};\n")
 
     async def start(self, escape: Escape, isolation: str) -> Any:
         listener = socket.create_server(("127.0.0.1", 0))
         self.addCleanup(listener.close)
         attack = escape.attack.replace("PORT", str(listener.getsockname()[1]))
+        # By process there is no timer between what is asked for last and the end.
+        attack = attack.replace("LAST", "2" if isolation == "context" else "1")
         path = self.folder / "app.js"
         path.write_text(SCRIPT.replace("ATTACK", attack))
         worker = await self.app_helper.get_application({

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from vumi.application.sandbox import module_check
 from vumi.application.sandbox.javascript import (
     JsFileSandbox,
     JsSandbox,
@@ -15,6 +16,7 @@ from vumi.application.sandbox.javascript import (
 )
 from vumi.application.sandbox.tests.helpers import RESOURCES, require_node
 from vumi.application.tests.helpers import ApplicationHelper
+from vumi.checking import check_worker
 from vumi.errors import ConfigError
 from vumi.tests.helpers import VumiTestCase
 
@@ -296,6 +298,46 @@ class TestApplicationsByContext(TestApplications):
         await self.send("hello")
         self.assertNotIn("a ghost", self.log_lines.told())
 
+    async def test_no_process_ever_serves_two_sandboxes(self) -> None:
+        worker = await self.start(javascript=ECHO)
+        for _ in range(3):
+            for sandbox_id in ("mine", "yours", "box"):
+                await self.send("hello", sandbox_id=sandbox_id)
+        self.assertEqual(self.answers(), [f"hello {n}" for n in (1, 2, 3) for _ in range(3)])
+        served = {
+            launch.owner: [(child.pid, child.served) for child in pool._idle]
+            for launch, pool in worker._pools.items()
+        }
+        self.assertEqual({*served}, {"mine", "yours", "box"})
+        self.assertEqual([count for [(_pid, count)] in served.values()], [3, 3, 3])
+
+    async def test_processes_for_any_sandbox_are_told_nothing_before_their_message(self) -> None:
+        worker = await self.start(javascript=ECHO, sandbox_id=None, isolation="process")
+        for sandbox_id in ("mine", "yours"):
+            await self.send("hello", sandbox_id=sandbox_id)
+        [launch] = worker._pools
+        self.assertEqual((launch.owner, launch.prepares, launch.messages), ("", False, 1))
+
+    async def test_one_message_for_each_process_is_enough(self) -> None:
+        await self.start(javascript=ECHO, messages_per_child=1)
+        for _ in range(2):
+            await self.send("hello")
+        self.assertEqual(self.answers(), ["hello 1", "hello 2"])
+
+    async def test_what_a_package_says_while_it_is_loaded_ahead_is_heard_with_its_message(
+        self,
+    ) -> None:
+        folder = os.path.abspath(self.mktemp())
+        os.makedirs(os.path.join(folder, "loud"))
+        with open(os.path.join(folder, "loud", "index.js"), "w", encoding="utf-8") as script:
+            script.write("console.log('loaded');")
+        worker = await self.start(javascript=ECHO, modules=["loud"], env={"NODE_PATH": folder})
+        for _ in range(3):
+            await self.send("hello")
+        self.assertEqual(self.log_lines.told().count("loaded"), 3)
+        [pool] = worker._pools.values()
+        self.assertEqual([child.served for child in pool._idle], [3])
+
     async def test_a_runner_of_ones_own_is_refused(self) -> None:
         with self.assertRaises(ConfigError) as caught:
             await self.start(javascript=ECHO, args=["/srv/sandboxer.js"])
@@ -359,6 +401,92 @@ class TestWorkers(NodeCase):
         await self.send("hello")
         refused = ",".join(["MODULE_NOT_FOUND"] * 4)
         self.assertEqual(self.answers(), [f"42,{refused}"])
+
+    async def test_packages_that_can_not_be_loaded_are_refused_at_start_by_name(self) -> None:
+        self.write("node_modules/good/index.js", "console.log('hi'); setTimeout(() => {}, 9e5);")
+        self.write("node_modules/throws/index.js", "null.x;")
+        self.write("node_modules/needy/index.js", "require('absent');")
+        self.write("node_modules/wrong/index.js", "var = ;")
+        self.write("node_modules/json/package.json", '{"main": "a.json"}')
+        self.write("node_modules/json/a.json", "{")
+        path = self.write("app.js", ECHO)
+        bad = ["nosuch", "throws", "needy", "wrong", "json", "node:nosuch"]
+        config = {
+            "transport_name": "sms",
+            "sandbox_id": "box",
+            "executable": self.node,
+            "javascript_file": path,
+            "modules": ["good", "url", *bad],
+        }
+        for isolation in ("process", "context"):
+            config["isolation"] = isolation
+            errors = check_worker(JsFileSandbox, config).errors
+            told = [f"Field 'modules': {name!r} can't be loaded: " for name in bad]
+            self.assertEqual(
+                [error[: len(words)] for error, words in zip(errors, told, strict=True)], told
+            )
+            self.assertIn("'absent'", errors[2])
+            self.assertIn("SyntaxError", errors[3])
+        with self.assertRaises(ConfigError) as caught:
+            await self.start(JsFileSandbox, javascript_file=path, modules=["nosuch"])
+        self.assertIn("'nosuch' can't be loaded", str(caught.exception))
+
+    async def test_packages_that_never_end_loading_are_refused(self) -> None:
+        self.patch(module_check, "PATIENCE", 2)
+        self.write("node_modules/loop/index.js", "for (;;) {}")
+        path = self.write("app.js", ECHO)
+        with self.assertRaises(ConfigError) as caught:
+            await self.start(JsFileSandbox, javascript_file=path, modules=["loop"])
+        self.assertIn("loading loop takes more than 2 seconds", str(caught.exception))
+
+    async def test_a_script_that_can_not_be_read_is_refused_at_start(self) -> None:
+        for name, why in self.unreadable():
+            with self.assertRaises(ConfigError) as caught:
+                await self.start(JsFileSandbox, javascript_file=name)
+            self.assertIn(f"Field 'javascript_file': {why}", str(caught.exception))
+
+    async def test_who_writes_to_a_script_that_can_not_be_read_any_more_is_told_so(self) -> None:
+        await self.check_unreadable("process")
+
+    async def test_the_same_by_context(self) -> None:
+        await self.check_unreadable("context")
+
+    async def check_unreadable(self, isolation: str) -> None:
+        path = self.write("app.js", ECHO)
+        worker = await self.start(
+            JsFileSandbox, javascript_file=path, error_reply="Sorry.", isolation=isolation
+        )
+        for other, why in self.unreadable():
+            os.replace(path, self.write("old.js", ""))
+            if os.path.exists(other):
+                os.rename(other, path)
+            await self.send("hello")
+            await self.app_helper.make_dispatch_ack()
+            self.assertIn(why.replace(other, path), self.log_lines.told())
+            self.assertEqual(len(self.flushLoggedErrors()), 2)
+            if os.path.isdir(path):
+                os.rmdir(path)
+            self.write("app.js", ECHO)
+        self.assertEqual(self.answers(), ["Sorry."] * 3)
+        self.assertEqual(worker.sandbox_counters.by_ending["not-started"], 6)
+        self.assertEqual(len(self.dead_letters()), 3)
+        # And when it is there again all is well.
+        await self.send("hello")
+        self.assertEqual(self.answers()[-1], "hello 1")
+
+    def unreadable(self) -> list[tuple[str, str]]:
+        """Paths of what is no script, and what is said of it."""
+        nowhere = os.path.join(self.folder, "nowhere.js")
+        folder = os.path.join(self.folder, "folder.js")
+        os.makedirs(folder, exist_ok=True)
+        latin = self.write("latin.js", "")
+        with open(latin, "wb") as script:
+            script.write("// z\u00fcrich".encode("latin-1"))
+        return [
+            (nowhere, f"There is no script {nowhere!r}."),
+            (folder, f"The script {folder!r} can't be read: "),
+            (latin, f"The script {latin!r} can't be read: it is not UTF-8"),
+        ]
 
     async def test_a_runner_of_ones_own_is_run_as_it_is(self) -> None:
         path = self.write(

@@ -45,9 +45,10 @@ class ProtocolCase(SynchronousTestCase):
         self.log = ListLog("log", None, {})
         self.log.setup()
         self.resources = resources_of(slow=self.slow, log=self.log)
-        launch = Launch(("/bin/program",), messages=self.messages)
+        stays = self.messages > 1
+        launch = Launch(("/bin/program",), messages=self.messages, stays=stays)
         # None is started that no message asks for.
-        size = 0 if self.messages == 1 else 1
+        size = int(stays)
         self.pool = ChildPool(launch, PoolOptions(size, 1, 1), self.reactor)
 
     def run_one(self, deliver: Any = None, timeout: float = 10, limit: int = 10_000) -> list[Any]:
@@ -248,17 +249,61 @@ class TestSandboxProtocol(ProtocolCase):
 class TestChildrenForManyMessages(ProtocolCase):
     messages = 10
 
+    def secret(self) -> str:
+        begins = [command for command in self.told() if command["cmd"] == "sandbox.begin"]
+        secret: str = begins[-1]["secret"]
+        return secret
+
+    def done(self, **fields: Any) -> None:
+        self.says("sandbox.done", secret=self.secret(), **fields)
+
+    def test_each_message_begins_with_a_secret_of_its_own(self) -> None:
+        secrets = []
+        for _ in range(3):
+            self.run_one()
+            secrets.append(self.secret())
+            self.done()
+        self.assertEqual(len({*secrets}), 3)
+        self.assertEqual({len(secret) for secret in secrets}, {32})
+
+    def test_who_does_not_know_the_secret_can_not_say_that_it_is_done(self) -> None:
+        wrong: list[dict[str, Any]] = [{}, {"secret": ""}, {"secret": None}, {"secret": "\ud800"}]
+        for fields in wrong:
+            outcomes = self.run_one()
+            self.says("sandbox.done", **fields)
+            self.assertEqual(outcomes, [])
+            self.assertTrue(self.reactor.is_killed(len(self.reactor.children) - 1))
+            self.ends(9)
+            self.assertEqual(outcomes[0].ending, Ending.CRASHED)
+
+    def test_what_is_said_after_the_end_is_not_taken_for_the_next_message(self) -> None:
+        self.run_one()
+        following = self.run_one()
+        done = SandboxCommand(cmd="sandbox.done", secret=self.secret()).to_line()
+        self.prints(done + SandboxCommand(cmd="slow.ask").to_line())
+        self.assertTrue(self.reactor.is_killed(0))
+        self.assertEqual((self.slow.waiting, following), ([], []))
+
+    def test_the_secret_of_the_message_before_is_worth_nothing(self) -> None:
+        self.run_one()
+        old = self.secret()
+        self.done()
+        outcomes = self.run_one()
+        self.says("sandbox.done", secret=old)
+        self.ends(9)
+        self.assertEqual(outcomes[0].ending, Ending.CRASHED)
+
     def test_the_next_message_has_the_same_child(self) -> None:
         for _ in range(3):
             outcomes = self.run_one()
-            self.says("sandbox.done")
+            self.done()
             self.assertEqual(outcomes[0].ending, Ending.DONE)
         self.assertEqual(len(self.reactor.children), 1)
 
     def test_a_late_reply_is_not_told_to_the_next_message(self) -> None:
         outcomes = self.run_one()
         self.says("slow.ask", secret="the first user's")
-        self.says("sandbox.done")
+        self.done()
         self.assertEqual(outcomes, [])
         following = self.run_one()
         before = self.told()
@@ -268,20 +313,20 @@ class TestChildrenForManyMessages(ProtocolCase):
 
     def test_a_child_that_asks_for_it_is_replaced(self) -> None:
         self.run_one()
-        self.says("sandbox.done", recycle=True)
+        self.done(recycle=True)
         self.assertTrue(self.reactor.is_killed(0))
 
     def test_the_output_of_one_message_is_not_charged_to_the_next(self) -> None:
         for _ in range(3):
             self.run_one(limit=1000)
             self.prints(b" " * 600 + b"\n")
-            self.says("sandbox.done")
+            self.done()
         self.assertFalse(self.reactor.is_killed(0))
 
     def test_a_program_that_is_being_killed_can_not_say_that_it_is_done(self) -> None:
         outcomes = self.run_one(timeout=1)
         self.reactor.advance(1)
-        self.says("sandbox.done")
+        self.done()
         self.ends(9)
         self.assertEqual(outcomes[0].ending, Ending.TIMEOUT)
 

@@ -8,8 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
-from vumi.application.sandbox import StandaloneJsFileSandbox, resources
-from vumi.application.sandbox.resources.base import SandboxResources
+from vumi.application.sandbox import Sandbox, StandaloneJsFileSandbox, resources
 from vumi.application.sandbox.resources.declared import (
     ANYTHING,
     BOOLEAN,
@@ -26,9 +25,8 @@ from vumi.application.sandbox.resources.declared import (
     declared_commands,
 )
 from vumi.application.sandbox.resources.tests.utils import ResourceTestCaseBase
-from vumi.checking import check_worker
+from vumi.checking import Findings, check_worker
 from vumi.config import Config, ConfigInt
-from vumi.tests.utils import LogCatcher
 
 EXAMPLE = Path(__file__).parents[5] / "config" / "examples" / "js"
 ALL = [
@@ -76,10 +74,9 @@ def test_there_are_resources() -> None:
 def test_the_example_is_configured_well(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(EXAMPLE)
     config = yaml.safe_load((EXAMPLE / "market.yaml").read_text("utf-8"))
+    # The toolkit comes from npm.
+    del config["modules"]
     assert check_worker(StandaloneJsFileSandbox, config).problems == ()
-    with LogCatcher() as log:
-        SandboxResources(None, config["sandbox"]).validate_config()
-    assert log.messages() == []
 
 
 class CountConfig(Config):
@@ -121,10 +118,40 @@ class TestDeclaredResource(ResourceTestCaseBase):
         reply = await self.dispatch_command("up", name="a", by="1")
         self.check_reply_error(reply, "'by' must be a whole number.")
 
-    async def test_options_that_are_not_known_are_told_in_the_log(self) -> None:
-        with LogCatcher() as log:
-            await self.create_resource({"begin": 1, "strat": 5})
-        text = "\n".join(log.messages())
-        self.assertIn("Resource test_resource of the sandbox:", text)
-        self.assertIn("'strat'", text)
-        self.assertIn("start", text)
+    def check(self, **sandbox: Any) -> Findings:
+        config = {"transport_name": "sms", "sandbox_id": "box", "sandbox": sandbox}
+        return check_worker(Sandbox, config)
+
+    def test_options_of_sections_that_are_not_known_are_told_by_vumi_check(self) -> None:
+        found = self.check(count={"cls": f"{__name__}.Counting", "strat": 5, "start": 1})
+        self.assertEqual(
+            found.problems,
+            ("sandbox.count: Unknown option 'strat'. Did you mean 'start'?",),
+        )
+        self.assertEqual(found.errors, ())
+
+    def test_sections_that_are_wrong_are_all_told_by_vumi_check(self) -> None:
+        good = f"{__name__}.Counting"
+        found = self.check(
+            typed={"cls": good, "start": "many"},
+            missing={"cls": f"{__name__}.Countin"},
+            module={"cls": "nowhere.Counting"},
+            classless={"start": 1},
+            text="Counting",
+            function={"cls": f"{__name__}.ALL"},
+            fine={"cls": good},
+        )
+        names = [problem.partition(":")[0] for problem in found.errors]
+        wrong = ("typed", "missing", "module", "classless", "text", "function")
+        self.assertEqual(names, [f"sandbox.{name}" for name in wrong])
+        self.assertIn(f"Did you mean '{good}'?", found.errors[1])
+
+    def test_what_is_wrong_with_the_program_is_told_with_it(self) -> None:
+        config = {
+            "transport_name": "sms",
+            "sandbox": {"count": {"cls": f"{__name__}.Countin"}},
+            "executable": "/nowhere/program",
+        }
+        told = "\n".join(check_worker(Sandbox, config).errors)
+        self.assertIn("Countin", told)
+        self.assertIn("/nowhere/program", told)
