@@ -13,6 +13,7 @@ import json
 import re
 from typing import Any, NoReturn
 
+from vumi.codecs.gsm_shifts import decode_gsm
 from vumi.codecs.vumi_codecs import GSM7BitCodec, VumiCodec
 
 __all__ = ["REPLACEMENT", "decode_text", "mend_data", "mend_text", "read_json"]
@@ -30,36 +31,27 @@ _CODEC = VumiCodec()
 def decode_text(octets: bytes, encoding: str = "utf-8") -> str:
     """Decode a text. Octets that mean nothing become U+FFFD; a byte order mark goes away.
 
+    A mark of the other byte order is believed.
+
     :param encoding: ``gsm0338``, ``ucs2`` or a text encoding of Python's.
     :raises LookupError: There is no such encoding.
     """
+    if octets.startswith(b"\xff\xfe") and _is_utf_16_be(encoding):
+        octets, encoding = octets[2:], "utf-16-le"
     try:
         text = _CODEC.decode(octets, encoding)
     except UnicodeError:
         if encoding.lower() == GSM7BitCodec.NAME:
-            text = "".join(_gsm_characters(octets))
+            text = decode_gsm(octets)
         else:
             text = _CODEC.decode(octets, encoding, "replace")
     # A few encodings, such as raw-unicode-escape, decode to halves of a character.
     return mend_text(text.removeprefix(_BOM))
 
 
-def _gsm_characters(octets: bytes) -> list[str]:
-    """Characters of the GSM alphabet, each octet that means nothing replaced."""
-    characters: list[str] = []
-    position = 0
-    while position < len(octets):
-        for width in (1, 2):
-            try:
-                characters.append(_CODEC.decode(octets[position : position + width], "gsm0338"))
-            except UnicodeDecodeError:
-                continue
-            break
-        else:
-            width = 1
-            characters.append(REPLACEMENT)
-        position += width
-    return characters
+def _is_utf_16_be(encoding: str) -> bool:
+    letters = encoding.lower().replace("-", "").replace("_", "")
+    return letters in ("ucs2", "utf16be")
 
 
 def mend_text(text: str) -> str:

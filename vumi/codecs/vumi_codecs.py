@@ -28,7 +28,7 @@ _ESCAPE = 0x1B
 
 # 3GPP TS 23.038 (GSM 03.38) section 6.2.1, the default alphabet by code. The escape's place is
 # taken by a character that is never looked up.
-_GSM_CHARACTERS = (
+GSM_ALPHABET = (
     "@£$¥èéùìòÇ\nØø\rÅå"
     "Δ_ΦΓΛΩΠΨΣΘΞ\x1bÆæßÉ"
     " !\"#¤%&'()*+,-./"
@@ -40,7 +40,7 @@ _GSM_CHARACTERS = (
 )
 
 # Section 6.2.1.1, the default alphabet's extension: what a code means after an escape.
-_GSM_EXTENSION = {
+GSM_EXTENSION = {
     0x0A: "\f",
     0x14: "^",
     0x28: "{",
@@ -54,8 +54,8 @@ _GSM_EXTENSION = {
 }
 
 _GSM_DECODING = {
-    **{bytes([code]): char for code, char in enumerate(_GSM_CHARACTERS) if code != _ESCAPE},
-    **{bytes([_ESCAPE, code]): char for code, char in _GSM_EXTENSION.items()},
+    **{bytes([code]): char for code, char in enumerate(GSM_ALPHABET) if code != _ESCAPE},
+    **{bytes([_ESCAPE, code]): char for code, char in GSM_EXTENSION.items()},
 }
 
 _GSM_ENCODING: dict[int, bytes | int | None] = {

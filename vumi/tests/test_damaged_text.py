@@ -28,6 +28,10 @@ ENCODINGS = ("utf-8", "ascii", "latin-1", "utf-16-be", "utf-16", "ucs2", "gsm033
         (b"\xfe\xff\x00h", "ucs2", "h"),
         (b"\xd8\x3d\xde\x00", "ucs2", "😀"),
         (b"a\x1be\x80b\x1b", "gsm0338", "a€\ufffdb\ufffd"),
+        (b"pay \x1bA now", "gsm0338", "pay A now"),
+        (b"a\x1b\x1bb", "gsm0338", "a b"),
+        (b"\xff\xfeh\x00", "ucs2", "h"),
+        (b"\xff\xfeh\x00", "UTF-16BE", "h"),
         (b"a\x80", "ascii", "a\ufffd"),
     ],
 )

@@ -5,7 +5,7 @@ puts a PDU in is told how it fared, and tells whether it is to be sent again.
 
 Theory of operation. A PDU is waiting, sent, or put back. One that is put back has its old place:
 before all that came after it. :meth:`Outbox.pump` sends while all of these let it: the sessions
-(:class:`ISender`), the rate (:class:`~vumi.transports.smpp.throttle.TokenBucket`), the throttle.
+(:class:`ISender`), the rate (:class:`~vumi.token_bucket.TokenBucket`), the throttle.
 
 The throttle has three positions. *open*: all is sent. *closed*: after the SMSC said that it is
 given too much nothing is sent for a while. *trying*: one PDU is sent, and how it fares decides
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from twisted.internet.interfaces import IDelayedCall, IReactorTime
     from twisted.python.failure import Failure
 
+    from vumi.token_bucket import TokenBucket
     from vumi.transports.smpp.pdu import Pdu
-    from vumi.transports.smpp.throttle import TokenBucket
 
 __all__ = ["IOwner", "ISender", "Outbox", "Outgoing"]
 

@@ -20,6 +20,7 @@ from vumi.broker import Publication
 from vumi.config import ConfigError
 from vumi.persist.txredis_manager import TxRedisManager
 from vumi.tasks import in_background, settle
+from vumi.token_bucket import TokenBucket
 from vumi.transports.base import Transport
 from vumi.transports.smpp.config import SmppTransportConfig
 from vumi.transports.smpp.constants import CommandStatus
@@ -34,7 +35,6 @@ from vumi.transports.smpp.reporting import ReportFinder, UnknownReport
 from vumi.transports.smpp.sending import MessageSender
 from vumi.transports.smpp.sequence import MAX_REFERENCE, RedisSequence
 from vumi.transports.smpp.service import SmppService
-from vumi.transports.smpp.throttle import TokenBucket
 from vumi.transports.smpp.transitions import BindType, Event, State
 
 if TYPE_CHECKING:

@@ -8,9 +8,9 @@ from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
+from vumi.token_bucket import TokenBucket
 from vumi.transports.smpp.outbox import Outbox, Outgoing
 from vumi.transports.smpp.pdu import SubmitSm
-from vumi.transports.smpp.throttle import TokenBucket
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -1,6 +1,6 @@
 """How fast messages may be sent: so many a second.
 
-Knows the time. Knows no PDU, no queue and no timer: who asks waits himself.
+Knows the time. Knows no message, no queue and no timer: the caller waits.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ EPSILON = 1e-7
 class TokenBucket:
     """Lets through a steady number per second.
 
-    It is a token bucket in the form that needs no refilling (the generic cell rate algorithm): all
-    that is kept is when the next one is due. At no time do more than ``rate * (1 + slack) + 1``
-    pass within a second.
+    It is a token bucket in the form that needs no refilling (the generic cell rate algorithm,
+    ITU-T I.371): all that is kept is when the next one is due. At no time do more than
+    ``rate * (1 + slack) + 1`` pass within a second.
 
     :param rate: How many a second; 0: no limit.
     :param seconds: Tells the time, in seconds.
-    :param slack: How many seconds may be made up for.
+    :param slack: How many seconds may be made up for. A burst of `n` needs ``(n - 1) / rate``.
     """
 
     def __init__(
@@ -39,7 +39,7 @@ class TokenBucket:
         self._interval = 1 / rate if rate > 0 else 0.0
         self._seconds = seconds
         self._slack = slack
-        self._due = seconds()
+        self._due = seconds() - slack
 
     def wait(self) -> float:
         """How many seconds until the next one may pass; 0 or less: now."""
@@ -61,3 +61,15 @@ class TokenBucket:
             self._due = now
         self._due = max(self._due, now - self._slack) + self._interval
         return True
+
+    def reserve(self) -> float:
+        """Take the next turn, now or later.
+
+        :returns: How many seconds to wait for it. Later callers get later turns.
+        """
+        if not self._interval:
+            return 0.0
+        now = self._seconds()
+        due = max(self._due, now - self._slack)
+        self._due = due + self._interval
+        return max(due - now, 0.0)

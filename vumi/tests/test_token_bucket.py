@@ -5,9 +5,11 @@ from __future__ import annotations
 import random
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from twisted.internet.task import Clock
 
-from vumi.transports.smpp.throttle import TokenBucket
+from vumi.token_bucket import TokenBucket
 
 
 def send_for(rate: int, seconds: float, lateness: float = 0.0) -> list[float]:
@@ -77,3 +79,47 @@ def test_a_clock_that_is_set_back_does_not_stop_the_traffic() -> None:
     times[0] = 0.0
     assert bucket.wait() <= 0.1
     assert bucket.take()
+
+
+def waits_of(rate: float, burst: int, times: list[float]) -> list[float]:
+    """How long each waits that takes its turn at one of these times."""
+    clock = Clock()
+    bucket = TokenBucket(rate, clock.seconds, slack=(burst - 1) / rate)
+    waits = []
+    for time in times:
+        clock.advance(time - clock.seconds())
+        waits.append(bucket.reserve())
+    return waits
+
+
+@pytest.mark.parametrize(
+    ("rate", "burst", "times", "waits"),
+    [
+        (2, 1, [0, 0, 0, 10], [0, 0.5, 1, 0]),
+        (2, 3, [0, 0, 0, 0, 0], [0, 0, 0, 0.5, 1]),
+        (2, 3, [0, 0, 0, 0.5, 100, 100, 100, 100], [0, 0, 0, 0, 0, 0, 0, 0.5]),
+        (0.5, 1, [0, 1, 5], [0, 1, 0]),
+    ],
+)
+def test_reserved_turns_wait(
+    rate: float, burst: int, times: list[float], waits: list[float]
+) -> None:
+    assert waits_of(rate, burst, times) == pytest.approx(waits)
+
+
+@given(
+    st.floats(0.1, 100),
+    st.integers(1, 20),
+    st.lists(st.floats(0, 5), min_size=1, max_size=200),
+)
+def test_no_stretch_of_time_has_more_reserved_turns_than_it_may(
+    rate: float, burst: int, pauses: list[float]
+) -> None:
+    times, now = [], 0.0
+    for pause in pauses:
+        now += pause
+        times.append(now)
+    used = [time + wait for time, wait in zip(times, waits_of(rate, burst, times), strict=True)]
+    assert used == sorted(used)
+    for index in range(len(used) - burst):
+        assert used[index + burst] - used[index] >= 1 / rate - 1e-6
