@@ -93,7 +93,7 @@ LOCKING_SHIFTS: Mapping[int, str] = {
     7: (
         "\ufffd\u0c82\u0c83ಅಆಇಈಉಊಋ\nಌ\ufffd\rಎಏ"
         "ಐ\ufffdಒಓಔಕಖಗಘಙಚ\x1bಛಜಝಞ"
-        " !ಟಠಪಢಣತ)(ಥದ,ಧ.ನ"
+        " !ಟಠಡಢಣತ)(ಥದ,ಧ.ನ"
         "0123456789:;\ufffdಪಫ?"
         "ಬಭಮಯರಱಲಳ\ufffdವಶಷಸಹ\u0cbcಽ"
         "\u0cbe\u0cbf\u0cc0\u0cc1\u0cc2\u0cc3\u0cc4\ufffd\u0cc6\u0cc7\u0cc8\ufffd\u0cca\u0ccb\u0ccc\u0ccd"

@@ -62,7 +62,7 @@ def _decoding(shifts: Shifts) -> tuple[str, Mapping[int, str]]:
 def _encoding(shifts: Shifts) -> Mapping[str, bytes]:
     main, extension = _decoding(shifts)
     table: dict[str, bytes] = {}
-    for code, character in reversed(extension.items()):
+    for code, character in sorted(extension.items(), reverse=True):
         table[character] = bytes((ESCAPE, code))
     for code, character in enumerate(main):
         if code != ESCAPE and character != REPLACEMENT:

@@ -20,16 +20,16 @@ SAMPLES = [
     ("turkish", Shifts(1, 0), "\x04\x07\x0b\x0c\x1c\x1d\x40\x60", "€ıĞğŞşİç"),
     ("spanish", Shifts(0, 2), "\x1b\x09\x1bA\x1bI\x1bO\x1bU\x1ba\x1bi\x1bo\x1bu", "çÁÍÓÚáíóú"),
     ("portuguese", Shifts(0, 3), "\x1b\x05\x1b\x0b\x1b\x7b\x1b\x7c\x1b\x7f\x1b[", "êÔãõâÃ"),
-    ("portuguese", Shifts(3, 0), "\x04\x05\x12\x15\x1a\x60\x7b\x7c\x7d", "êéªÀ|~ãõ`"),
+    ("portuguese", Shifts(3, 0), "\x04\x05\x12\x14\x1a\x60\x7b\x7c\x7d", "êéªÀ|~ãõ`"),
     ("bengali", Shifts(4, 4), "\x00\x13\x60\x2c\x1b\x1c", "\u0981\u0993\u09ce,\u09e8"),
-    ("gujarati", Shifts(5, 5), "\x03\x18\x7f\x1b\x19\x1b\x1c", "અચ૱।\u0ae6"),
+    ("gujarati", Shifts(5, 5), "\x03\x1a\x7f\x1b\x19\x1b\x1c", "અચ૱।\u0ae6"),
     ("hindi", Shifts(6, 6), "\x28\x2a\x35\x51\x6d\x1b\x1c", ")थ5\u093fm\u0966"),
-    ("kannada", Shifts(7, 7), "\x01\x0e\x20\x2e\x1b\x3c", "\u0c82ಎ .["),
+    ("kannada", Shifts(7, 7), "\x01\x0e\x24\x3d\x1b\x3c", "\u0c82ಎಡಪ["),
     ("malayalam", Shifts(8, 8), "\x01\x2e\x7f\x1b\x2f\x1b\x2e", "\u0d02.൹\\ൺ"),
     ("oriya", Shifts(9, 9), "\x00\x0f\x1b\x28\x1b\x26", "\u0b01ଏ{\u0b5c"),
-    ("punjabi", Shifts(10, 10), "\x00\x7f\x1b\x1c\x1b\x2e", "\u0a01ੴ\u0a66ੵ"),
+    ("punjabi", Shifts(10, 10), "\x00\x7f\x1b\x1c\x1b\x2d", "\u0a01ੴ\u0a66ੵ"),
     ("tamil", Shifts(11, 11), "\x03\x3d\x7f\x1b\x1c", "அப௹\u0be6"),
-    ("telugu", Shifts(12, 12), "\x00\x18\x1b\x1c\x1b\x2a", "\u0c01చ\u0c66౸"),
+    ("telugu", Shifts(12, 12), "\x00\x1a\x1b\x1c\x1b\x2a", "\u0c01చ\u0c66౸"),
     ("urdu", Shifts(13, 13), "\x00\x02\x29\x2c\x1b\x1c", "\u0627\u0628(,\u06f0"),
 ]
 
@@ -63,17 +63,15 @@ SCRIPTS |= {9: "ORIYA", 10: "GURMUKHI", 11: "TAMIL", 12: "TELUGU", 13: "ARABIC"}
 def test_the_letters_of_a_locking_table_are_in_the_order_of_unicode(
     language: int, script: str
 ) -> None:
-    # The Indian tables follow the blocks of ISCII, as Unicode does; Urdu's are in an order of
-    # their own, without one twice.
     letters = [
         character
-        for character in LOCKING_SHIFTS[language]
+        for character in LOCKING_SHIFTS[language][:0x60]
         if unicodedata.name(character, "").startswith(script)
     ]
-    assert len(letters) == len(set(letters)) > 60
-    if script not in ("ARABIC", "DEVANAGARI", "BENGALI", "GURMUKHI", "TAMIL", "MALAYALAM"):
-        block = letters[: len(letters) - 6]
-        assert block == sorted(block)
+    assert len(letters) == len(set(letters)) > 45
+    # The Indian tables follow ISCII, as Unicode does. Urdu's has an order of its own.
+    if script != "ARABIC":
+        assert letters == sorted(letters)
 
 
 @pytest.mark.parametrize("shifts", ALL_SHIFTS)
@@ -101,7 +99,7 @@ def test_a_language_that_the_standard_does_not_have_yet_has_the_default_tables()
 
 
 def test_what_the_tables_lack_is_told() -> None:
-    with pytest.raises(UnicodeEncodeError, match="Ж"):
+    with pytest.raises(UnicodeEncodeError, match="position 1"):
         encode_gsm("aЖ", Shifts(1, 1))
 
 

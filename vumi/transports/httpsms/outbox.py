@@ -15,8 +15,8 @@ from twisted.logger import Logger
 
 from vumi.errors import StoreError
 from vumi.tasks import settle
+from vumi.token_bucket import TokenBucket
 from vumi.transports.failures import TemporaryFailure
-from vumi.transports.httpsms.throttle import TokenBucket
 from vumi.web.outgoing import HttpSender, Outcome, RequestFailed
 
 if TYPE_CHECKING:
@@ -67,7 +67,10 @@ class Outbox:
         config = transport.get_static_config()
         self._timeout: float = config.send_timeout
         self._retries = config.retry_rule
-        self._bucket = TokenBucket(config.mt_tps, config.mt_burst) if config.mt_tps else None
+        self._bucket: TokenBucket | None = None
+        if config.mt_tps:
+            slack = (config.mt_burst - 1) / config.mt_tps
+            self._bucket = TokenBucket(config.mt_tps, transport.clock.seconds, slack)
         self._sender = HttpSender(
             transport.broker.clock,
             transport.get_clock(),
@@ -148,7 +151,7 @@ class Outbox:
     async def _turn(self, bucket: TokenBucket) -> None:
         """Wait until a message may go out."""
         clock = self._transport.clock
-        seconds = bucket.take(clock.seconds())
+        seconds = bucket.reserve()
         if seconds:
             turn: Deferred[None] = deferLater(clock, seconds)
             self._waiting.add(turn)
