@@ -37,6 +37,7 @@ from vumi.transports.smpp.iprocessors import (
     IDeliveryReportProcessor,
     ISubmitShortMessageProcessor,
 )
+from vumi.transports.smpp.reassembly import MultipartLimits
 from vumi.transports.smpp.receipts import REMOTE_ID_FORMATS
 from vumi.transports.smpp.session import SessionSettings
 
@@ -285,9 +286,36 @@ class SmppTransportConfig(TransportConfig):
         static=True,
     )
     multipart_expiry = ConfigCount(
-        "How long the parts of an inbound message wait for the last one, in seconds.",
+        "How long the parts of an inbound message wait for the last one, in seconds, from the "
+        "first on.",
         1,
         default=86400,
+        static=True,
+    )
+    multipart_max_messages = ConfigCount(
+        "How many inbound messages may wait for their other parts. The oldest is forgotten first.",
+        1,
+        default=10_000,
+        static=True,
+    )
+    multipart_max_per_sender = ConfigCount(
+        "How many messages of one sender may wait for their other parts.",
+        1,
+        default=100,
+        static=True,
+    )
+    multipart_max_octets = ConfigCount(
+        "How many octets of Redis the parts that wait may take together, twice those of their "
+        "texts.",
+        1,
+        default=64 * 1024 * 1024,
+        static=True,
+    )
+    early_report_limit = ConfigCount(
+        "How many messages may have delivery reports that are kept although they are not known. "
+        "The oldest are forgotten first.",
+        1,
+        default=10_000,
         static=True,
     )
 
@@ -403,6 +431,16 @@ class SmppTransportConfig(TransportConfig):
         )
 
     @property
+    def multipart_limits(self) -> MultipartLimits:
+        """How much may wait for its other parts."""
+        return MultipartLimits(
+            self.multipart_expiry,
+            self.multipart_max_messages,
+            self.multipart_max_octets,
+            self.multipart_max_per_sender,
+        )
+
+    @property
     def expiries(self) -> Expiries:
         """How long what was sent is remembered."""
         return Expiries(
@@ -414,4 +452,5 @@ class SmppTransportConfig(TransportConfig):
             if self.aggregate_delivery_reports
             else self.completed_multipart_info_expiry,
             early_report=self.early_report_expiry,
+            early_reports=self.early_report_limit,
         )

@@ -15,6 +15,9 @@ The keys, all below the transport's prefix:
 ``submission:<our id>``
     How far a message has come. A broker that does not know that a message was dealt with delivers
     it again, after a crash for instance; what is here is then not sent a second time.
+``early_reports``
+    Which of the following there are, by age, so that a storm of reports that nobody knows stays
+    bounded.
 ``early_report:<smsc id>``
     Delivery reports that came before the answer that told us the id. They are left to expire, so
     that an answer that is recorded twice, as the connection was lost meanwhile, finds them too.
@@ -26,6 +29,7 @@ the message, its PDUs and their sequence numbers): the broker still has it.
 from __future__ import annotations
 
 import json
+import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -78,19 +82,39 @@ end
 return early
 """
 
-#: For each report 2 KEYS: remote id, early reports; and 3 ARGV: the report, how many seconds it is
-#: kept if it is early (0: not at all), the seconds that the remote id has left (0: as before).
+#: So many reports are kept of one message that is not known.
+MAX_EARLY_REPORTS = 10
+
+#: KEYS: the early reports' keys by age; for each report 2: remote id, early reports.
+#: ARGV: the time, how many keys with early reports there may be; for each report 3: the report,
+#: how many seconds it is kept if it is early (0: not at all), the seconds that the remote id has
+#: left (0: as before). No report makes anything live longer than it did before.
 #: Gives for each our id, or an empty text.
-RESOLVE = """
-local ours = {}
-for i = 1, #KEYS, 2 do
-    local a = (i - 1) / 2 * 3
+RESOLVE = f"""
+local now, limit = tonumber(ARGV[1]), tonumber(ARGV[2])
+local ours = {{}}
+for i = 2, #KEYS, 2 do
+    local a = 2 + (i - 2) / 2 * 3
+    local early, keep, final = KEYS[i + 1], tonumber(ARGV[a + 2]), tonumber(ARGV[a + 3])
     local id = redis.call('GET', KEYS[i])
     if id then
-        if ARGV[a + 3] ~= '0' then redis.call('EXPIRE', KEYS[i], ARGV[a + 3]) end
-    elseif ARGV[a + 2] ~= '0' then
-        redis.call('RPUSH', KEYS[i + 1], ARGV[a + 1])
-        redis.call('EXPIRE', KEYS[i + 1], ARGV[a + 2])
+        if final > 0 and redis.call('TTL', KEYS[i]) > final then
+            redis.call('EXPIRE', KEYS[i], final)
+        end
+    elseif keep > 0 then
+        local kept = redis.call('LLEN', early)
+        if kept < {MAX_EARLY_REPORTS} then redis.call('RPUSH', early, ARGV[a + 1]) end
+        if kept == 0 then
+            redis.call('EXPIRE', early, keep)
+            redis.call('ZADD', KEYS[1], now, early)
+            redis.call('EXPIRE', KEYS[1], keep)
+            redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now - keep)
+            while redis.call('ZCARD', KEYS[1]) > limit do
+                local oldest = redis.call('ZRANGE', KEYS[1], 0, 0)[1]
+                redis.call('ZREM', KEYS[1], oldest)
+                redis.call('DEL', oldest)
+            end
+        end
     end
     ours[#ours + 1] = id or ''
 end
@@ -123,6 +147,7 @@ class Expiries:
     :param final_remote_id: The same, once a final report has come.
     :param multipart: The parts of a message that has several, once it is answered.
     :param early_report: A report whose message is not known (yet); 0: not at all.
+    :param early_reports: Of how many such messages reports are kept; not a time.
     """
 
     submission: int = 86400
@@ -131,6 +156,7 @@ class Expiries:
     final_remote_id: int = 3600
     multipart: int = 3600
     early_report: int = 60
+    early_reports: int = 10_000
 
 
 @dataclass
@@ -215,9 +241,17 @@ class SmppMessageDataStash:
         each other.
     :param clock: Tells when a turn is over.
     :param expiries: How long what is remembered.
+    :param now: Tells the time of day, in seconds; it is compared with that of other processes.
     """
 
-    def __init__(self, redis: Any, clock: IReactorTime, expiries: Expiries) -> None:
+    def __init__(
+        self,
+        redis: Any,
+        clock: IReactorTime,
+        expiries: Expiries,
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        self._now = now
         self.redis = redis
         self.expiries = expiries
         # All may be executed twice: the same is stored, or a report is kept twice.
@@ -304,8 +338,8 @@ class SmppMessageDataStash:
         )
 
     def _resolve_all(self, reports: Sequence[_Report]) -> Deferred[Any]:
-        keys: list[str] = []
-        arguments: list[str | int] = []
+        keys: list[str] = ["early_reports"]
+        arguments: list[str | int] = [f"{self._now():.3f}", self.expiries.early_reports]
         for report in reports:
             keys += (_remote(report.remote_id), _early(report.remote_id))
             arguments += (

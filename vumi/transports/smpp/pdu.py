@@ -10,8 +10,9 @@ depends on the data coding (:mod:`vumi.transports.smpp.text`). Numbers are plain
 
 Strict in what is sent, liberal in what is read: a field that is longer than the specification
 allows is read but not written, and of a *response* whose body is missing or cut short is read what
-is there; to throw it away would lose the outcome of a request. A malformed *request* is an error
-that says which status should answer it.
+is there; to throw it away would lose the outcome of a request. A *request* whose mandatory part is
+malformed is an error that says which status should answer it. What is wrong behind that part is
+only noted: refusing a message from a person makes the SMSC send it for ever.
 """
 
 from __future__ import annotations
@@ -312,10 +313,15 @@ class _ShortMessage(Pdu):
             raise PduDecodeError(
                 "its body ends too early", CommandStatus.ESME_RINVCMDLEN
             ) from None
+        tlvs: tuple[Tlv, ...] = ()
+        damage = ""
+        if end < len(data):
+            tlvs, damage = read_tlvs(data, end)
         return cls(
             sequence_number=sequence_number,
             command_status=status,
-            tlvs=read_tlvs(data, end) if end < len(data) else (),
+            tlvs=tlvs,
+            damage=damage,
             service_type=data[HEADER_LENGTH:service_end].decode("latin-1"),
             source_addr_ton=data[service_end + 1],
             source_addr_npi=data[service_end + 2],

@@ -7,7 +7,7 @@ is in :mod:`vumi.transports.smpp.pdu`, which has all public names of this module
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 from vumi.errors import VumiError
@@ -212,6 +212,7 @@ class Pdu:
     :param sequence_number: Ties a response to its request; 0 until a session gives it one.
     :param command_status: How a request fared; 0 in requests.
     :param tlvs: Optional parameters in their order; known and unknown, and one more than once.
+    :param damage: What is wrong behind the mandatory part, in words; what could be read was.
     """
 
     #: The PDU's command; :class:`UnknownPdu` has its own.
@@ -225,6 +226,7 @@ class Pdu:
     sequence_number: int = 0
     command_status: int = 0
     tlvs: tuple[Tlv, ...] = ()
+    damage: str = field(default="", compare=False)
 
     @property
     def command_id(self) -> int:
@@ -360,6 +362,7 @@ class Pdu:
         fields: dict[str, Any] = {}
         position = HEADER_LENGTH
         tlvs: tuple[Tlv, ...] = ()
+        damage = ""
         try:
             for part in cls.LAYOUT:
                 if isinstance(part, Octet):
@@ -372,7 +375,7 @@ class Pdu:
                 else:
                     fields[part.name], position = _read_list(data, position, part.read)
             if position < len(data):
-                tlvs = read_tlvs(data, position)
+                tlvs, damage = read_tlvs(data, position)
         except (IndexError, struct.error):
             if not lenient:
                 raise PduDecodeError(
@@ -381,7 +384,13 @@ class Pdu:
         except PduDecodeError:
             if not lenient:
                 raise
-        return cls(sequence_number=sequence_number, command_status=status, tlvs=tlvs, **fields)
+        return cls(
+            sequence_number=sequence_number,
+            command_status=status,
+            tlvs=tlvs,
+            damage=damage,
+            **fields,
+        )
 
 
 @dataclass(slots=True, kw_only=True)
@@ -439,23 +448,35 @@ def _read_list(
     return tuple(entries), position
 
 
-def read_tlvs(data: bytes, position: int) -> tuple[Tlv, ...]:
+def read_tlvs(data: bytes, position: int) -> tuple[tuple[Tlv, ...], str]:
+    """Read the optional parameters at the end of a PDU, as far as they are whole.
+
+    Some SMSCs put a NUL between the mandatory part and the parameters. Of a message_payload that
+    is cut short what is there is taken.
+
+    :returns: The parameters, and what is wrong with them, in words.
+    """
+    tlvs, damage = _read_tlvs(data, position)
+    if damage and data[position] == 0:
+        behind_nul, still_damaged = _read_tlvs(data, position + 1)
+        if not still_damaged:
+            return behind_nul, "a stray NUL follows its mandatory part"
+    return tlvs, damage
+
+
+def _read_tlvs(data: bytes, position: int) -> tuple[tuple[Tlv, ...], str]:
     tlvs: list[Tlv] = []
     length = len(data)
     while position < length:
         if position + 4 > length:
-            raise PduDecodeError(
-                "after its optional parameters is something else",
-                CommandStatus.ESME_RINVOPTPARSTREAM,
-            )
+            return tuple(tlvs), f"{length - position} stray octets are at its end"
         tag, width = _TLV_HEADER.unpack_from(data, position)
         position += 4
         end = position + width
         if end > length:
-            raise PduDecodeError(
-                f"its optional parameter 0x{tag:04X} is shorter than it says",
-                CommandStatus.ESME_RINVPARLEN,
-            )
+            if tag == Tag.message_payload:
+                tlvs.append((tag, data[position:]))
+            return tuple(tlvs), f"its optional parameter 0x{tag:04X} is shorter than it says"
         tlvs.append((tag, data[position:end]))
         position = end
-    return tuple(tlvs)
+    return tuple(tlvs), ""

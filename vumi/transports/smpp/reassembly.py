@@ -1,174 +1,185 @@
-"""Messages that come in several parts: which part a PDU is, and waiting for the others.
+"""Messages that come in several parts: waiting for the others.
 
-Knows user data headers (3GPP TS 23.040, section 9.2.3.24) and how parts are kept in the key-value
-store until all are there. Knows no PDU and no text: a part is bytes.
+Knows how parts are kept in the key-value store until all are there. Knows no PDU and no text.
+Which part a PDU is, :mod:`vumi.transports.smpp.udh` tells.
 
 Parts are kept in a hash until all are there *and* the message is safe with the broker: only then
-the SMSC is told that the last part has arrived. Had we crashed before, it would send that one
-again, and the others would still be here. One script does each step, so it doesn't matter to which
+the SMSC is told that the last part has arrived. After a crash before that the SMSC sends the last
+part again, and the others are still here. One script does each step, so it doesn't matter to which
 process a part comes.
+
+References have 8 or 16 bits and are soon used again. A part that can't belong to the message that
+waits under its reference starts a new one: a part that is there with other octets, or the first
+one after the message was published. (One of another total is kept apart from the start.)
+
+What never becomes complete is bounded: by time, from the first part on, which no later part
+renews; by number and octets under one prefix; and by number for one sender, so that a sender who
+sends nothing but first parts displaces only parts of his own. The oldest goes first.
 """
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import Deferred
+from twisted.logger import Logger
 
-__all__ = [
-    "IncompleteMessage",
-    "MultipartMessages",
-    "Part",
-    "find_legacy_part",
-    "find_udh_part",
-    "split_udh",
-]
+from vumi.codecs.gsm_shifts import Shifts
+from vumi.transports.smpp.udh import Part
 
-#: Information elements that say which part of a message this is.
-CONCATENATED_8_BIT, CONCATENATED_16_BIT = 0x00, 0x08
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["MultipartLimits", "MultipartMessages"]
+
+#: What the scripts have in common. KEYS: the message's hash; those of all that wait, by age; their
+#: octets; those of the sender, by age.
+SHARED = """
+local key, waiting, sizes, sender = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+local function unlist(old)
+    redis.call('ZREM', waiting, old)
+    redis.call('ZREM', sender, old)
+    local size = tonumber(redis.call('HGET', sizes, old) or '0')
+    redis.call('HDEL', sizes, old)
+    if redis.call('EXISTS', waiting) == 0 then
+        redis.call('DEL', sizes)
+    else
+        redis.call('HINCRBY', sizes, 'total', -size)
+    end
+end
+local function forget(old)
+    redis.call('DEL', old)
+    unlist(old)
+end
+local function oldest(set)
+    return redis.call('ZRANGE', set, 0, 0)[1]
+end
+"""
+
+#: ARGV: the part's number, its value, how many there are, seconds, the time, and the limits:
+#: messages, octets, messages of one sender.
+#: Gives how many messages were forgotten for the limits, 'missing', 'done' or 'complete', and then
+#: all parts.
+ADD = (
+    SHARED
+    + """
+local number, value, total = ARGV[1], ARGV[2], tonumber(ARGV[3])
+local expiry, now = tonumber(ARGV[4]), tonumber(ARGV[5])
+local before = redis.call('HGET', key, number)
+local done = redis.call('HEXISTS', key, 'done') == 1
+local kept = {}
+if before == value then
+    redis.call('HSET', key, 'again:' .. number, '1')
+    if done then return {0, 'done'} end
+elseif before or done then
+    -- Another message. What was taken for sent again before this part was its beginning.
+    for earlier = 1, tonumber(number) - 1 do
+        if redis.call('HEXISTS', key, 'again:' .. earlier) == 1 then
+            kept[tostring(earlier)] = redis.call('HGET', key, tostring(earlier))
+        end
+    end
+    forget(key)
+end
+local forgotten = 0
+if before ~= value then
+    local is_new = redis.call('EXISTS', key) == 0
+    kept[number] = value
+    if is_new then
+        redis.call('ZADD', waiting, now, key)
+        redis.call('ZADD', sender, now, key)
+    end
+    for field, octets in pairs(kept) do
+        redis.call('HSET', key, field, octets)
+        redis.call('HINCRBY', sizes, key, #octets)
+        redis.call('HINCRBY', sizes, 'total', #octets)
+    end
+    if is_new then
+        for _, set in ipairs(KEYS) do redis.call('EXPIRE', set, expiry) end
+        for _, old in ipairs(redis.call('ZRANGEBYSCORE', waiting, '-inf', now - expiry)) do
+            forget(old)
+        end
+        redis.call('ZREMRANGEBYSCORE', sender, '-inf', now - expiry)
+        while redis.call('ZCARD', sender) > tonumber(ARGV[8]) do
+            forget(oldest(sender))
+            forgotten = forgotten + 1
+        end
+    end
+    while redis.call('ZCARD', waiting) > tonumber(ARGV[6])
+        or tonumber(redis.call('HGET', sizes, 'total') or '0') > tonumber(ARGV[7]) do
+        forget(oldest(waiting))
+        forgotten = forgotten + 1
+    end
+end
+if redis.call('HLEN', key) < total then return {forgotten, 'missing'} end
+local found = {forgotten, 'complete'}
+for part = 1, total do
+    found[part + 2] = redis.call('HGET', key, tostring(part))
+    if not found[part + 2] then return {forgotten, 'missing'} end
+end
+return found
+"""
+)
+
+#: ARGV: seconds.
+FINISH = (
+    SHARED
+    + """
+if redis.call('EXISTS', key) == 1 then
+    redis.call('HSET', key, 'done', '1')
+    redis.call('EXPIRE', key, ARGV[1])
+    unlist(key)
+end
+"""
+)
+
+#: Of so many messages that are forgotten for a limit one is told to the log.
+LOG_EVERY = 1000
 
 
 @dataclass(frozen=True)
-class Part:
-    """One part of a message.
+class MultipartLimits:
+    """How much may wait for its other parts.
 
-    :ivar reference: What the parts of one message have in common.
-    :ivar total: How many there are, from 2 to 255.
-    :ivar number: Which one this is, from 1.
-    :ivar payload: Its bytes, without headers.
-    :ivar data_coding: How they are encoded.
-    :ivar kind: Whence the reference: references of different kinds are never the same.
+    :param expiry: How many seconds after its first part an incomplete message is forgotten.
+    :param messages: How many messages may be incomplete.
+    :param octets: How many octets they may have together, as they are stored.
+    :param sender_messages: How many messages of one sender may be incomplete.
+    :param done_expiry: How many seconds a complete one is remembered, to recognise parts that the
+        SMSC sends again as it has missed our answer.
     """
 
-    reference: int
-    total: int
-    number: int
-    payload: bytes
-    data_coding: int = 0
-    kind: str = "udh"
-
-    @property
-    def sensible(self) -> bool:
-        """Whether the numbers can be; else they are to be ignored (9.2.3.24.1)."""
-        return 1 <= self.number <= self.total <= 255
-
-
-class IncompleteMessage(ValueError):
-    """A user data header is longer than what it is in."""
-
-
-# Headers
-
-
-def split_udh(data: bytes) -> tuple[dict[int, bytes], bytes]:
-    """Split what begins with a user data header.
-
-    :param data: What a PDU with the UDHI bit has as its message.
-    :returns: The information elements by their number (of several alike the last), and the rest.
-    :raises IncompleteMessage: The header says that it is longer.
-    """
-    if not data:
-        raise IncompleteMessage("There is no user data header.")
-    end = data[0] + 1
-    if end > len(data):
-        raise IncompleteMessage("The user data header is cut off.")
-    elements: dict[int, bytes] = {}
-    position = 1
-    while position < end:
-        if position + 2 > end or position + 2 + data[position + 1] > end:
-            raise IncompleteMessage("An information element is cut off.")
-        start, length = position + 2, data[position + 1]
-        elements[data[position]] = data[start : start + length]
-        position = start + length
-    return elements, data[end:]
-
-
-def find_udh_part(data: bytes, data_coding: int) -> tuple[Part | None, bytes]:
-    """Find out which part something with a user data header is.
-
-    :returns: The part, or ``None`` if it is not one of several; and the message without header.
-    :raises IncompleteMessage: The header is cut off.
-    """
-    elements, payload = split_udh(data)
-    long, short = elements.get(CONCATENATED_16_BIT, b""), elements.get(CONCATENATED_8_BIT, b"")
-    if len(long) == 4:
-        reference, total, number = int.from_bytes(long[:2], "big"), long[2], long[3]
-        part = Part(reference, total, number, payload, data_coding, "udh16")
-    elif len(short) == 3:
-        part = Part(short[0], short[1], short[2], payload, data_coding, "udh8")
-    else:
-        return None, payload
-    return (part if part.sensible else None), payload
-
-
-def find_legacy_part(data: bytes, data_coding: int) -> Part | None:
-    """Find one of the headers that the old Vumi took for one, whatever the PDU said.
-
-    Besides the 8-bit header these are two that no standard has: one without its own length, and a
-    16-bit one with the number of the 8-bit one. A text that begins so is taken for a part.
-    """
-    if data.startswith(b"\x05\x00\x03") and len(data) >= 6:
-        part = Part(data[3], data[4], data[5], data[6:], data_coding, "udh8")
-    elif data.startswith(b"\x00\x03") and len(data) >= 5:
-        part = Part(data[2], data[3], data[4], data[5:], data_coding, "legacy5")
-    elif data.startswith(b"\x06\x00\x04") and len(data) >= 7:
-        reference = int.from_bytes(data[3:5], "big")
-        part = Part(reference, data[5], data[6], data[7:], data_coding, "legacy6")
-    else:
-        return None
-    return part if part.sensible else None
-
-
-# Waiting for all parts
-
-#: KEYS: the message's hash. ARGV: the part's number, its value, how many there are, seconds.
-#: Gives nothing (parts are missing), an empty list (the message is done with) or all parts.
-#: A part that is there with another value is of a new message that has the same reference.
-ADD = """
-local before = redis.call('HGET', KEYS[1], ARGV[1])
-if before and before ~= ARGV[2] then
-    redis.call('DEL', KEYS[1])
-elseif redis.call('HEXISTS', KEYS[1], 'done') == 1 then
-    if before then return {} end
-    redis.call('DEL', KEYS[1])
-end
-redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
-redis.call('EXPIRE', KEYS[1], ARGV[4])
-local total = tonumber(ARGV[3])
-if redis.call('HLEN', KEYS[1]) < total then return false end
-local parts = {}
-for number = 1, total do
-    parts[number] = redis.call('HGET', KEYS[1], tostring(number))
-    if not parts[number] then return false end
-end
-return parts
-"""
-
-#: KEYS: the message's hash. ARGV: seconds.
-FINISH = """
-if redis.call('EXISTS', KEYS[1]) == 1 then
-    redis.call('HSET', KEYS[1], 'done', '1')
-    redis.call('EXPIRE', KEYS[1], ARGV[1])
-end
-"""
+    expiry: int = 86400
+    messages: int = 10_000
+    octets: int = 64 * 1024 * 1024
+    sender_messages: int = 100
+    done_expiry: int = 300
 
 
 class MultipartMessages:
     """Keeps parts until the others come.
 
-    The keys are ``multipart:<from>:<to>:<kind>:<reference>:<total>``.
+    The keys are ``multipart:<from>:<to>:<kind>:<reference>:<total>``, and for the limits
+    ``multipart_waiting``, ``multipart_octets`` and ``multipart_from:<from>``.
 
     :param redis: The manager, with the prefix that transports share to which parts of one message
         may come.
-    :param expiry: How many seconds after its last part an incomplete message is forgotten.
-    :param done_expiry: How many seconds a complete one is remembered, to recognise parts that the
-        SMSC sends again as it has missed our answer.
+    :param limits: How much may wait.
+    :param now: Tells the time of day, in seconds; it is compared with that of other processes.
     """
 
-    def __init__(self, redis: Any, expiry: int, done_expiry: int = 300) -> None:
-        self._expiry = expiry
-        self._done_expiry = min(done_expiry, expiry)
+    log = Logger()
+
+    def __init__(
+        self,
+        redis: Any,
+        limits: MultipartLimits = MultipartLimits(),
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        self._limits = limits
+        self._now = now
+        self._forgotten = 0
         # Executed twice, they leave and give the same.
         self._add = redis.script(ADD, repeatable=True)
         self._finish = redis.script(FINISH, repeatable=True)
@@ -182,38 +193,73 @@ class MultipartMessages:
         return Deferred.fromCoroutine(self._add_part(from_addr, to_addr, part))
 
     async def _add_part(self, from_addr: str, to_addr: str, part: Part) -> list[Part] | None:
-        found = await self._add(
-            [_key(from_addr, to_addr, part)],
-            [part.number, _to_text(part), part.total, self._expiry],
+        limits = self._limits
+        forgotten, outcome, *parts = await self._add(
+            _keys(from_addr, to_addr, part),
+            [
+                part.number,
+                _to_text(part),
+                part.total,
+                limits.expiry,
+                f"{self._now():.3f}",
+                limits.messages,
+                limits.octets,
+                limits.sender_messages,
+            ],
         )
-        if found is None:
+        if forgotten:
+            self._note_forgotten(int(forgotten), from_addr)
+        if outcome == "missing":
             return None
-        return [_from_text(part, number, text) for number, text in enumerate(found, 1)]
+        return [_from_text(part, number, text) for number, text in enumerate(parts, 1)]
+
+    def _note_forgotten(self, forgotten: int, from_addr: str) -> None:
+        if self._forgotten % LOG_EVERY + forgotten >= LOG_EVERY or not self._forgotten:
+            self.log.warn(
+                "More messages wait for their other parts than may: the oldest are forgotten, "
+                "{count} so far; the last part that came is from {from_addr}",
+                event="smpp-parts-forgotten",
+                count=self._forgotten + forgotten,
+                from_addr=from_addr,
+            )
+        self._forgotten += forgotten
 
     def finish(self, from_addr: str, to_addr: str, part: Part) -> Deferred[Any]:
         """Say that a message is safe.
 
         :param part: Any of its parts.
         """
-        done: Deferred[Any] = self._finish([_key(from_addr, to_addr, part)], [self._done_expiry])
+        done_expiry = min(self._limits.done_expiry, self._limits.expiry)
+        done: Deferred[Any] = self._finish(_keys(from_addr, to_addr, part), [done_expiry])
         return done
 
 
-def _key(from_addr: str, to_addr: str, part: Part) -> str:
-    return f"multipart:{from_addr}:{to_addr}:{part.kind}:{part.reference}:{part.total}"
+def _keys(from_addr: str, to_addr: str, part: Part) -> list[str]:
+    message = f"{from_addr}:{to_addr}:{part.kind}:{part.reference}:{part.total}"
+    return [
+        f"multipart:{message}",
+        "multipart_waiting",
+        "multipart_octets",
+        f"multipart_from:{from_addr}",
+    ]
 
 
 def _to_text(part: Part) -> str:
-    return f"{part.data_coding}:{part.payload.hex()}"
+    coding = str(part.data_coding)
+    if any(part.shifts):
+        coding += f"/{part.shifts.locking}/{part.shifts.single}"
+    return f"{coding}:{part.payload.hex()}"
 
 
 def _from_text(like: Part, number: int, text: str) -> Part:
-    data_coding, _, payload = text.partition(":")
+    coding, _, payload = text.partition(":")
+    data_coding, *shifts = map(int, coding.split("/"))
     return Part(
         like.reference,
         like.total,
         number,
         bytes.fromhex(payload),
-        int(data_coding),
+        data_coding,
         like.kind,
+        Shifts(*shifts),
     )

@@ -269,6 +269,7 @@ class Session:
         self._timers: dict[Event, float] = {}
         self._wake = inf
         self._last_received = self._seconds()
+        self._told_damage = False
 
     def _bound_table(
         self,
@@ -374,6 +375,10 @@ class Session:
             except PduDecodeError as error:
                 self._fire(Event.MALFORMED_RECEIVED, error)
             else:
+                if pdu.damage and not self._told_damage:
+                    # Once: an SMSC that does so does it with every PDU.
+                    self._told_damage = True
+                    self._handler.complain(f"{pdu.damage}; it is taken nevertheless", pdu)
                 self._receive_pdu(pdu)
         if reader is self._reader and reader.error is not None:
             self._fire(Event.STREAM_BROKEN, reader.error)

@@ -18,6 +18,8 @@ from twisted.logger import Logger
 
 from vumi.broker import Publication
 from vumi.config import ConfigError
+from vumi.errors import VumiError
+from vumi.message import TransportUserMessage
 from vumi.persist.txredis_manager import TxRedisManager
 from vumi.tasks import in_background, settle
 from vumi.token_bucket import TokenBucket
@@ -42,7 +44,6 @@ if TYPE_CHECKING:
 
     from twisted.python.failure import Failure
 
-    from vumi.message import TransportUserMessage
     from vumi.transports.smpp.pdu import Pdu
 
 __all__ = [
@@ -58,12 +59,19 @@ REFERENCE_BLOCK = 100
 #: Seconds to wait when stopping for what can't be sent as there is no bind.
 UNBOUND_DRAIN_SECONDS = 0.1
 
+#: How much of a text the log is told.
+LOGGED_TEXT = 500
+
 #: The processors' options, by their names in the configuration.
 PROCESSORS = (
     "delivery_report_processor",
     "deliver_short_message_processor",
     "submit_short_message_processor",
 )
+
+
+class UnreadableReport(VumiError):
+    """A delivery report does not say what it is about, or not in a way that is known."""
 
 
 class SmppRefused(Exception):
@@ -112,6 +120,8 @@ class SmppTransceiverTransport(Transport):
         self._link: Any = None
         self._decoding_error = 0
         self._disable_ack = self._disable_report = False
+        #: How many delivery reports have come that were not understood.
+        self.unreadable_reports = 0
 
     # Config
 
@@ -185,7 +195,7 @@ class SmppTransceiverTransport(Transport):
     def _make_parts(self, config: Any, service: SmppService, references: RedisSequence) -> None:
         of_answer, of_report = remote_id_forms(config.remote_id_format)
         self.message_stash = SmppMessageDataStash(self.redis, self.clock, config.expiries)
-        self.multipart = MultipartMessages(self.redis, config.multipart_expiry)
+        self.multipart = MultipartMessages(self.redis, config.multipart_limits)
         self._outbox = Outbox(
             self.clock,
             service,
@@ -346,6 +356,33 @@ class SmppTransceiverTransport(Transport):
             receipted_message_id, delivery_status, smpp_delivery_status
         )
         return taken
+
+    async def handle_unreadable_report(self, pdu: Any, text: str) -> bool:
+        """Keep what says that it is a delivery report, but not what of, as a failure message.
+
+        :param text: Its text, as far as it can be read.
+        :returns: ``True``: it is dealt with. The SMSC would only send it again.
+        """
+        self.unreadable_reports += 1
+        self._log.warn(
+            "A delivery report from {from_addr} is not understood ({count} so far); it is kept as "
+            "a failure: {text!r}",
+            event="smpp-report-not-understood",
+            from_addr=pdu.source_addr,
+            count=self.unreadable_reports,
+            text=text[:LOGGED_TEXT],
+        )
+        message = TransportUserMessage(
+            from_addr=pdu.source_addr,
+            to_addr=pdu.destination_addr,
+            content=text,
+            transport_name=self.transport_name,
+            transport_type="sms",
+            transport_metadata={"smpp": {"esm_class": pdu.esm_class}},
+        )
+        reason = "This delivery report is not understood."
+        await self.send_failure(message, UnreadableReport(reason), reason)
+        return True
 
     def _publish_report(self, message_id: str, status: str, raw_status: str) -> Deferred[Any]:
         if self._disable_report:

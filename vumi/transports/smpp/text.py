@@ -22,6 +22,7 @@ from vumi.codecs import VumiCodec, VumiCodecException
 from vumi.errors import VumiError
 from vumi.sms_text import GSM, SMS_OCTETS, SMS_PART_OCTETS, cut_octets, inside_escape, inside_ucs2
 from vumi.transports.smpp.constants import DataCoding, EsmClass, Tag
+from vumi.transports.smpp.data_coding import DATA_CODING_ENCODINGS
 from vumi.transports.smpp.pdu import MAX_SHORT_MESSAGE, Tlv, tlv
 
 if TYPE_CHECKING:
@@ -51,20 +52,6 @@ AUTO = "auto"
 AUTO_ENCODINGS: tuple[str, ...] = ("gsm0338", "ucs2")
 #: A part's number has one octet (3GPP TS 23.040, section 9.2.3.24.1).
 MAX_PARTS = 255
-
-#: The encoding that a data coding stands for, and so the other way round.
-DATA_CODING_ENCODINGS: dict[int, str] = {
-    DataCoding.SMSC_DEFAULT: "gsm0338",
-    DataCoding.IA5_ASCII: "ascii",
-    DataCoding.LATIN_1: "latin-1",
-    DataCoding.JIS: "iso2022_jp",
-    DataCoding.CYRILLIC: "iso8859_5",
-    DataCoding.LATIN_HEBREW: "iso8859_8",
-    DataCoding.UCS2: "ucs2",
-    DataCoding.PICTOGRAM: "shift_jis",
-    DataCoding.ISO_2022_JP: "iso2022_jp",
-    DataCoding.KS_C_5601: "euc_kr",
-}
 
 #: Other names for the same, without what may stand between the letters.
 _ALIASES: dict[str, str] = {

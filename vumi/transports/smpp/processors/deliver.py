@@ -7,26 +7,24 @@ transport's business.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 from zope.interface import implementer
 
+from vumi.codecs import VumiCodecException
+from vumi.codecs.gsm_shifts import NO_SHIFTS, Shifts, decode_gsm
 from vumi.config import Config, ConfigBool, ConfigDict, ConfigText
+from vumi.damaged_text import decode_text, mend_text
 from vumi.message import TransportUserMessage
 from vumi.tasks import settle
-from vumi.transports.smpp.constants import EsmClass, Tag
+from vumi.transports.smpp.constants import DataCoding, EsmClass, Tag
+from vumi.transports.smpp.data_coding import DATA_CODINGS, GSM_DEFAULT
 from vumi.transports.smpp.iprocessors import DecodingError, IDeliverShortMessageProcessor
-from vumi.transports.smpp.reassembly import (
-    IncompleteMessage,
-    Part,
-    find_legacy_part,
-    find_udh_part,
-    split_udh,
-)
-from vumi.transports.smpp.text import DATA_CODING_ENCODINGS
+from vumi.transports.smpp.pdu import tlv
+from vumi.transports.smpp.udh import Part, payload_of, read_payload
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -38,14 +36,6 @@ __all__ = [
     "UssdPdu",
     "payload_of",
 ]
-
-#: The encodings of section 5.2.19. What is binary or unspecified has none; that of 0, the SMSC's
-#: default alphabet, is an option.
-DATA_CODINGS: Mapping[int, str] = {
-    int(coding): encoding for coding, encoding in DATA_CODING_ENCODINGS.items() if coding
-}
-#: GSM's "data coding / message class": 0xF0 to 0xF3 is its default alphabet.
-GSM_CLASS_MASK, GSM_CLASS = 0xFC, 0xF0
 
 #: its_session_info (5.3.2.43): the last bit says that the session ends.
 END_OF_SESSION = 0x0001
@@ -105,13 +95,17 @@ class UssdPdu:
     ended: bool
 
 
-def payload_of(pdu: Any) -> bytes:
-    """The message that a PDU carries, user data header included."""
-    payload: bytes | None = pdu.tlv(Tag.message_payload)
-    if payload is not None:
-        return payload
-    short: bytes = getattr(pdu, "short_message", b"")
-    return short
+#: What says which part a PDU is, or has its text: not so of the message that it is a part of.
+_TAGS_OF_PARTS = frozenset(
+    (
+        Tag.sar_msg_ref_num,
+        Tag.sar_total_segments,
+        Tag.sar_segment_seqnum,
+        Tag.message_payload,
+    )
+)
+#: How a text may begin whose byte order mark was read in either order.
+_BYTE_ORDER_MARKS = ("\ufeff", "\ufffe")
 
 
 @implementer(IDeliverShortMessageProcessor)
@@ -139,11 +133,13 @@ class DeliverShortMessageProcessor:
         self.codec: Any = transport.codec
         self._allow_empty: bool = self.config.allow_empty_messages
         self._legacy_headers: bool = self.config.legacy_multipart_headers
-        self._encodings: dict[int, str] = {
-            **DATA_CODINGS,
-            **({0: self.config.default_data_coding} if self.config.default_data_coding else {}),
-            **self.config.data_coding_overrides,
+        default: str = self.config.default_data_coding
+        # GSM's codings that stand for its default alphabet mean what the SMSC's default is.
+        named = {
+            coding: default if encoding == GSM_DEFAULT else encoding
+            for coding, encoding in {0: GSM_DEFAULT, **DATA_CODINGS}.items()
         }
+        self._encodings: dict[int, str] = {**named, **self.config.data_coding_overrides}
 
     # Parts
 
@@ -154,19 +150,7 @@ class DeliverShortMessageProcessor:
 
     def part_of(self, pdu: Any) -> Part | None:
         """Which part of a message a PDU is; ``None`` if it is a whole one."""
-        payload, coding = payload_of(pdu), pdu.data_coding
-        total = pdu.tlv_int(Tag.sar_total_segments)
-        reference = pdu.tlv_int(Tag.sar_msg_ref_num)
-        number = pdu.tlv_int(Tag.sar_segment_seqnum)
-        if total is not None and reference is not None and number is not None:
-            part = Part(reference, total, number, payload, coding, "sar")
-            return part if part.sensible else None
-        if pdu.esm_class & EsmClass.UDHI:
-            try:
-                return find_udh_part(payload, coding)[0]
-            except IncompleteMessage as error:
-                raise DecodingError(str(error)) from None
-        return find_legacy_part(payload, coding) if self._legacy_headers else None
+        return read_payload(pdu, self._legacy_headers).part
 
     async def _take_part(self, pdu: Any, part: Part) -> bool:
         from_addr, to_addr = pdu.source_addr, pdu.destination_addr
@@ -174,8 +158,19 @@ class DeliverShortMessageProcessor:
         if not parts:
             # The others are missing, or the message was published before.
             return True
-        text = self.decode_parts(parts)
-        reported = await settle(self.transport.dr_processor.handle_delivery_report_content(text))
+        reports = self.transport.dr_processor
+        reported = False
+        if pdu.esm_class & EsmClass.TYPE_MASK:
+            try:
+                text = self.decode_parts(parts)
+            except DecodingError:
+                # Reports are ASCII, whatever the data coding says.
+                text = b"".join(part.payload for part in parts).decode("latin-1")
+            reported = await settle(reports.handle_delivery_report_pdu(_joined(pdu, text)))
+        else:
+            text = self.decode_parts(parts)
+        if not reported:
+            reported = await settle(reports.handle_delivery_report_content(text))
         if not reported:
             await settle(self.handle_short_message_content(from_addr, to_addr, text))
         await self.transport.multipart.finish(from_addr, to_addr, part)
@@ -187,13 +182,13 @@ class DeliverShortMessageProcessor:
         :raises DecodingError: It can't be read.
         """
         texts: list[str] = []
-        coding, payload = parts[0].data_coding, b""
+        first, payload = parts[0], b""
         for part in parts:
-            if part.data_coding != coding:
-                texts.append(self.dcs_decode(payload, coding))
-                coding, payload = part.data_coding, b""
+            if (part.data_coding, part.shifts) != (first.data_coding, first.shifts):
+                texts.append(self._decode(payload, first.data_coding, first.shifts))
+                first, payload = part, b""
             payload += part.payload
-        texts.append(self.dcs_decode(payload, coding))
+        texts.append(self._decode(payload, first.data_coding, first.shifts))
         return "".join(texts)
 
     # USSD
@@ -274,32 +269,51 @@ class DeliverShortMessageProcessor:
 
         :raises DecodingError: It can't be read.
         """
-        payload = payload_of(pdu)
-        if pdu.esm_class & EsmClass.UDHI:
-            try:
-                payload = split_udh(payload)[1]
-            except IncompleteMessage as error:
-                raise DecodingError(str(error)) from None
-        if not payload and not self._allow_empty and pdu.tlv(Tag.ussd_service_op) is None:
+        payload = read_payload(pdu)
+        if not payload.octets and not self._allow_empty and pdu.tlv(Tag.ussd_service_op) is None:
             raise DecodingError("Not decoding message with no content.")
-        return self.dcs_decode(payload, pdu.data_coding)
+        return self._decode(payload.octets, pdu.data_coding, payload.shifts)
+
+    def _decode(self, payload: bytes, data_coding: int, shifts: Shifts) -> str:
+        if shifts != NO_SHIFTS and self._encodings.get(data_coding) == GSM_DEFAULT:
+            return decode_gsm(payload, shifts)
+        return self.dcs_decode(payload, data_coding)
 
     def dcs_decode(self, payload: bytes, data_coding: int) -> str:
-        """The text that bytes are.
+        """The text that octets are. Those that mean nothing become U+FFFD.
 
-        :raises DecodingError: The data coding has no encoding, or it is another one.
+        :raises DecodingError: The data coding has no encoding.
         """
         encoding = self._encodings.get(data_coding)
-        if encoding is None and data_coding & GSM_CLASS_MASK == GSM_CLASS:
-            encoding = self._encodings.get(0)
-        if encoding is None:
+        if not encoding:
             raise DecodingError(f"Not decoding message with data_coding={data_coding}")
         if not payload:
             return ""
         try:
             text: str = self.codec.decode(payload, encoding)
-        except (UnicodeError, LookupError) as error:
+            return decode_text(payload, encoding) if text[:1] in _BYTE_ORDER_MARKS else text
+        except (UnicodeError, VumiCodecException):
+            return self._decode_damaged(payload, encoding)
+        except LookupError as error:
             raise DecodingError(
                 f"Not decoding message with data_coding={data_coding}: {error}"
             ) from None
-        return text
+
+    def _decode_damaged(self, payload: bytes, encoding: str) -> str:
+        try:
+            return decode_text(payload, encoding)
+        except LookupError:
+            # One that only the configured codec knows.
+            text: str = self.codec.decode(payload, encoding, "replace")
+            return mend_text(text)
+
+
+def _joined(pdu: Any, text: str) -> Any:
+    """The PDU that the parts of a report would be if it was one."""
+    tlvs = [(tag, value) for tag, value in pdu.tlvs if tag not in _TAGS_OF_PARTS]
+    return replace(
+        pdu,
+        esm_class=pdu.esm_class & ~EsmClass.UDHI,
+        data_coding=int(DataCoding.UCS2),
+        tlvs=(*tlvs, tlv(Tag.message_payload, text.encode("utf-16-be", "replace"))),
+    )

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from vumi.codecs import VumiCodec
 from vumi.transports.smpp.constants import EsmClass, Tag, status_name
-from vumi.transports.smpp.reassembly import IncompleteMessage, Part, find_udh_part
 from vumi.transports.smpp.text import DATA_CODING_ENCODINGS
+from vumi.transports.smpp.udh import IncompleteMessage, Part, find_udh_part
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -109,10 +109,8 @@ class TestShortMessages(TestInbound):
         await self.start(deliver_sm_decoding_error="ESME_RSYSERR")
         for fields in (
             {"data_coding": 4, "short_message": b"binary"},
-            {"data_coding": 8, "short_message": b"odd"},
-            {"data_coding": 0, "short_message": b"\xff"},
+            {"data_coding": 0xF5, "short_message": b"binary of class 1"},
             {"data_coding": 0, "short_message": b""},
-            {"esm_class": 0x40, "short_message": b"\x09\x00"},
         ):
             self.assertEqual(await self.deliver(**fields), Status.ESME_RSYSERR, fields)
         self.assertEqual(self.inbound(), [])
@@ -209,8 +207,8 @@ class TestParts(TestInbound):
 
     async def test_a_complete_message_that_can_not_be_read_is_refused(self) -> None:
         await self.start()
-        await self.deliver(short_message=udh(1) + b"\xff", esm_class=0x40)
-        status = await self.deliver(short_message=udh(2) + b"b", esm_class=0x40)
+        await self.deliver(short_message=udh(1) + b"a", esm_class=0x40, data_coding=4)
+        status = await self.deliver(short_message=udh(2) + b"b", esm_class=0x40, data_coding=4)
         self.assertEqual(status, Status.ESME_RDELIVERYFAILURE)
         self.assertEqual(self.texts(), [])
 

@@ -30,8 +30,9 @@ from vumi.transports.smpp.correlation import (
     Submission,
 )
 from vumi.transports.smpp.pdu import Pdu, PduReader, SubmitSm, decode
-from vumi.transports.smpp.reassembly import MultipartMessages, Part
+from vumi.transports.smpp.reassembly import MultipartLimits, MultipartMessages
 from vumi.transports.smpp.sequence import RedisSequence
+from vumi.transports.smpp.udh import Part
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -218,7 +219,7 @@ class TestScriptsInRedis(TestCase):
         await redis.get("x")
 
     async def test_parts(self) -> None:
-        messages = MultipartMessages(await self.redis(), 100)
+        messages = MultipartMessages(await self.redis(), MultipartLimits(100))
         first, second = (Part(1, 2, number, bytes([number]), 8) for number in (1, 2))
         self.assertIsNone(await messages.add("a", "b", second))
         self.assertEqual(await messages.add("a", "b", first), [first, second])

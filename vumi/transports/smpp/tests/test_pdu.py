@@ -271,8 +271,6 @@ GOOD = b"\0\1\1" + b"1\0" + b"\1\1" + b"2\0" + b"\0\0\0" + b"\0\0" + b"\0\0\0\0"
         (CommandId.deliver_sm, b"", "ESME_RINVCMDLEN"),
         (CommandId.deliver_sm, GOOD, "ESME_RINVCMDLEN"),
         (CommandId.deliver_sm, GOOD + b"\5abcd", "ESME_RINVMSGLEN"),
-        (CommandId.deliver_sm, GOOD + b"\1a\0", "ESME_RINVOPTPARSTREAM"),
-        (CommandId.deliver_sm, GOOD + b"\1a\4\x24\0\2x", "ESME_RINVPARLEN"),
         (CommandId.data_sm, b"abc", "ESME_RINVCMDLEN"),
         (CommandId.data_sm, b"\0\1", "ESME_RINVCMDLEN"),
         (CommandId.submit_multi, b"\0\0\0\0\1\7a\0", "ESME_RINVDESTFLAG"),

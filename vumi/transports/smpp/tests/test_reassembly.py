@@ -5,13 +5,15 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from twisted.logger import capturedLogs
 from twisted.trial.unittest import SynchronousTestCase
 
+from vumi.codecs.gsm_shifts import Shifts
 from vumi.persist.fake_redis import FakeRedis, LaterStore
 from vumi.persist.txredis_manager import TxRedisManager
-from vumi.transports.smpp.reassembly import (
+from vumi.transports.smpp.reassembly import MultipartLimits, MultipartMessages
+from vumi.transports.smpp.udh import (
     IncompleteMessage,
-    MultipartMessages,
     Part,
     find_legacy_part,
     find_udh_part,
@@ -85,12 +87,13 @@ class TestMultipartMessages(SynchronousTestCase):
     EXPIRY, DONE_EXPIRY = 1000, 100
 
     def setUp(self) -> None:
+        self.limits = MultipartLimits(self.EXPIRY, done_expiry=self.DONE_EXPIRY)
         self.fake = FakeRedis()
         self.redis = TxRedisManager(LaterStore(self.fake), "vumi")
         self.messages = self.process()
 
     def process(self) -> MultipartMessages:
-        return MultipartMessages(self.redis, self.EXPIRY, self.DONE_EXPIRY)
+        return MultipartMessages(self.redis, self.limits, self.fake.clock.seconds)
 
     def part(self, number: int, payload: bytes, total: int = 2, kind: str = "udh8") -> Part:
         return Part(7, total, number, payload, 8, kind)
@@ -167,3 +170,116 @@ class TestMultipartMessages(SynchronousTestCase):
         self.finish()
         self.fake.clock.advance(self.DONE_EXPIRY + 1)
         self.assertEqual(self.fake.keys("*"), [])
+
+    def test_the_beginning_that_two_messages_have_in_common_was_lost(self) -> None:
+        self.add(self.part(1, b"Hello"))
+        self.add(self.part(2, b"a"))
+        self.finish()
+        self.assertEqual(self.add(self.part(1, b"Hello")), b"")
+        self.assertEqual(self.add(self.part(2, b"b")), b"Hellob")
+
+    def test_a_part_that_can_not_belong_starts_a_new_message(self) -> None:
+        for kept, new, whole in (
+            # A part that is there with other octets.
+            ([(1, b"a"), (2, b"b")], [(1, b"x"), (2, b"y"), (3, b"z")], b"xyz"),
+            ([(2, b"b")], [(2, b"y"), (1, b"x"), (3, b"z")], b"xyz"),
+            # The same beginning again.
+            ([(1, b"a"), (2, b"b")], [(1, b"a"), (2, b"y"), (3, b"z")], b"ayz"),
+            # What was only sent again ends up in no other message.
+            ([(1, b"a"), (3, b"c"), (3, b"c")], [(1, b"x"), (2, b"y"), (3, b"z")], b"xyz"),
+        ):
+            for number, payload in kept:
+                self.assertIsNone(self.add(self.part(number, payload, 3)))
+            *first, last = new
+            for number, payload in first:
+                self.assertIsNone(self.add(self.part(number, payload, 3)), new)
+            self.assertEqual(self.add(self.part(*last, 3)), whole)
+            self.finish_and_forget(3)
+
+    def test_another_total_is_another_message(self) -> None:
+        self.assertIsNone(self.add(self.part(1, b"a", 3)))
+        self.assertIsNone(self.add(self.part(2, b"b", 3)))
+        self.assertIsNone(self.add(self.part(1, b"x", 2)))
+        self.assertEqual(self.add(self.part(2, b"y", 2)), b"xy")
+
+    def finish_and_forget(self, total: int) -> None:
+        self.successResultOf(self.messages.finish("+27", "9292", self.part(1, b"", total)))
+        self.fake.clock.advance(self.DONE_EXPIRY + 1)
+
+    def test_parts_keep_their_language(self) -> None:
+        turkish = Shifts(1, 1)
+        self.add(Part(7, 2, 1, b"a", 0, "udh8", turkish))
+        adding = self.messages.add("+27", "9292", Part(7, 2, 2, b"b", 0, "udh8"))
+        parts = self.successResultOf(adding)
+        assert parts is not None
+        self.assertEqual([part.shifts for part in parts], [turkish, Shifts()])
+
+    # What never becomes complete
+
+    def flood(self, count: int, sender: str | None = None, size: int = 10) -> None:
+        for number in range(count):
+            from_addr = sender or f"+{number}"
+            part = Part(number % 0x10000, 255, 1 + number // 0x10000, b"x" * size, 0, "udh16")
+            self.successResultOf(self.messages.add(from_addr, "9292", part))
+
+    def waiting(self) -> int:
+        return len(self.fake.keys("vumi:multipart:*"))
+
+    def limited(self, **limits: int) -> None:
+        self.limits = MultipartLimits(self.EXPIRY, done_expiry=self.DONE_EXPIRY, **limits)
+        self.messages = self.process()
+
+    def test_first_parts_of_one_sender_grew_without_bound(self) -> None:
+        self.limited(sender_messages=5)
+        self.assertIsNone(self.add(self.part(1, b"a")))
+        self.flood(50, "+666")
+        self.assertEqual(self.waiting(), 1 + 5)
+        # Somebody else's message waits still.
+        self.assertEqual(self.add(self.part(2, b"b")), b"ab")
+
+    def test_first_parts_of_many_senders_grew_without_bound(self) -> None:
+        self.limited(messages=20)
+        self.flood(100)
+        self.assertEqual(self.waiting(), 20)
+        self.assertEqual(self.fake.zcard("vumi:multipart_waiting"), 20)
+        self.assertEqual(self.fake.hlen("vumi:multipart_octets"), 21)
+
+    def test_large_parts_grew_without_bound(self) -> None:
+        self.limited(octets=10_000)
+        self.flood(50, size=500)
+        self.assertEqual(self.waiting(), 9)
+        octets = int(self.fake.hget("vumi:multipart_octets", "total") or 0)
+        self.assertTrue(8_000 < octets <= 10_000, octets)
+        self.fake.clock.advance(self.EXPIRY + 1)
+        self.assertEqual(self.fake.keys("*"), [])
+
+    def test_one_message_of_large_parts_is_bounded_too(self) -> None:
+        self.limited(octets=10_000)
+        for number in range(1, 100):
+            self.add(self.part(number, b"x" * 1000, 255))
+        octets = int(self.fake.hget("vumi:multipart_octets", "total") or 0)
+        self.assertTrue(octets <= 10_000, octets)
+
+    def test_what_was_complete_leaves_the_accounts(self) -> None:
+        self.add(self.part(1, b"a"))
+        self.add(self.part(2, b"b"))
+        self.finish()
+        self.assertEqual(len(self.fake.keys("*")), 1)
+
+    def test_later_parts_do_not_renew_the_expiry(self) -> None:
+        self.add(self.part(1, b"a", 255))
+        for number in range(2, 10):
+            self.fake.clock.advance(self.EXPIRY / 5)
+            self.add(self.part(number % 2 + 2, b"a", 255))
+            if number > 6:
+                self.assertIsNone(self.fake.hget(self.key(255), "1"))
+
+    def key(self, total: int) -> str:
+        return f"vumi:multipart:+27:9292:udh8:7:{total}"
+
+    def test_the_log_is_told_of_a_flood_but_not_flooded(self) -> None:
+        self.limited(messages=1)
+        with capturedLogs() as logs:
+            self.flood(100)
+        told = [event for event in logs if event.get("event") == "smpp-parts-forgotten"]
+        self.assertEqual([event["count"] for event in told], [1])

@@ -248,3 +248,32 @@ class TestReports(SmppTestCase):
             {key.rpartition(":")[2] for key in lasting},
             {"smpp_last_sequence_number", "smpp_last_message_reference"},
         )
+
+    # Storms of reports that nobody knows
+
+    def early_keys(self) -> list[str]:
+        return [key for key in self.redis.keys("*") if "early_report:" in key]
+
+    async def test_reports_of_unknown_messages_grew_without_bound(self) -> None:
+        await self.start(early_report_limit=20)
+        for number in range(100):
+            await self.receipt(f"nobody-{number}")
+        self.assertEqual(len(self.early_keys()), 20)
+        self.assertTrue(all(self.redis.ttl(key) for key in self.redis.keys("*early*")))
+
+    async def test_reports_of_one_unknown_message_grew_and_renewed_their_expiry(self) -> None:
+        await self.start(early_report_expiry=30)
+        for _ in range(25):
+            await self.receipt("nobody")
+            self.redis.clock.advance(1)
+        (key,) = self.early_keys()
+        self.assertEqual(self.redis.llen(key), 10)
+        self.assertTrue(0 < self.redis.ttl(key) <= 5)
+
+    async def test_final_reports_did_renew_the_expiry_of_an_id(self) -> None:
+        await self.start(final_dr_third_party_id_expiry=10)
+        await self.sent()
+        for _ in range(5):
+            await self.receipt()
+            self.redis.clock.advance(3)
+        self.assertIsNone(self.redis.get("vumi:me@sphex:remote_message:abc"))
