@@ -200,18 +200,16 @@ class TestReports(VendorTestCase):
 
     async def test_what_can_not_be_read_vanished(self) -> None:
         transport = await self.start()
-        for number, fields in enumerate(
-            (
-                {"short_message": b"hello"},
-                {"short_message": b"id:M1 sub:001"},
-                {"short_message": b""},
-                {"short_message": b"id:" + b"1" * 100 + b" stat:DELIVRD"},
-                {"short_message": b"\xff\x00", "esm_class": 0x20},
-                {"short_message": b"x", "tlvs": (tlv(Tag.message_state, 2),)},
-                {"short_message": b"binary", "data_coding": 4},
-            ),
-            1,
-        ):
+        unreadable: list[dict[str, Any]] = [
+            {"short_message": b"hello"},
+            {"short_message": b"id:M1 sub:001"},
+            {"short_message": b""},
+            {"short_message": b"id:" + b"1" * 100 + b" stat:DELIVRD"},
+            {"short_message": b"\xff\x00", "esm_class": 0x20},
+            {"short_message": b"x", "tlvs": (tlv(Tag.message_state, 2),)},
+            {"short_message": b"binary", "data_coding": 4},
+        ]
+        for number, fields in enumerate(unreadable, 1):
             with logged("smpp-report-not-understood") as events:
                 await self.deliver(**{"esm_class": 4, **fields})
             self.assertEqual([event["count"] for event in events], [number])
@@ -231,7 +229,7 @@ class TestReports(VendorTestCase):
         await self.sent()
         expected = ("failed", "UNDELIV")
         text = with_state("UNDELIV")
-        for fields in (
+        forms: list[dict[str, Any]] = [
             {
                 "data_coding": 8,
                 "short_message": b"\xfe\xff" + "id:M1 stat:UNDELIV".encode("utf-16-be"),
@@ -248,7 +246,8 @@ class TestReports(VendorTestCase):
             {"data_coding": 0xC8, "short_message": text.encode()},
             # With a header.
             {"esm_class": 0x44, "short_message": b"\x03\x24\x01\x01" + text.encode()},
-        ):
+        ]
+        for fields in forms:
             self.assertEqual(await self.report(**{"text": b"", **fields}), expected, fields)
 
     async def test_a_report_in_two_parts_was_lost(self) -> None:
