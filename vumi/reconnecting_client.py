@@ -27,6 +27,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import directlyProvides, implementer, providedBy
 
+from vumi.process_reactor import process_reactor
 from vumi.tasks import as_deferred, on_outcome
 
 if TYPE_CHECKING:
@@ -202,9 +203,7 @@ class ReconnectingClientService(Service):
 
     def _get_clock(self) -> IReactorTime:
         if self.clock is None:
-            from twisted.internet import reactor
-
-            self.clock = cast("IReactorTime", reactor)
+            self.clock = cast("IReactorTime", process_reactor())
         return self.clock
 
     def _cancel_timer(self) -> None:

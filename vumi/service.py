@@ -26,6 +26,7 @@ from vumi.delivery import DEFAULT_HANDLER_TIMEOUT
 from vumi.errors import ConfigError, RoutingKeyError, VumiError
 from vumi.loading import load_class_by_string
 from vumi.message import Message
+from vumi.process_reactor import process_reactor
 from vumi.publishers import DEFAULT_EXCHANGE, DynamicPublisher, Publisher
 from vumi.tasks import settle
 
@@ -375,8 +376,6 @@ class WorkerCreator:
         if self._shared_broker is not None:
             worker.attach_broker(self._shared_broker, owned=False)
             return
-        reactor = self._reactor
-        if reactor is None:
-            from twisted.internet import reactor
+        reactor = process_reactor() if self._reactor is None else self._reactor
         name = worker.config.get("worker_name") or type(worker).__name__
         worker.attach_broker(broker_from_options(self.options, reactor, f"vumi {name}"))

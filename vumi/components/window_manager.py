@@ -33,6 +33,7 @@ from twisted.logger import Logger
 
 from vumi.components import window_scripts as scripts
 from vumi.errors import VumiError
+from vumi.process_reactor import process_reactor
 from vumi.tasks import as_deferred, settle
 
 if TYPE_CHECKING:
@@ -97,9 +98,7 @@ class WindowManager:
 
     def get_clock(self) -> IReactorTime:
         """What tells the time and has timers: the reactor. Tests override it."""
-        from twisted.internet import reactor
-
-        clock: IReactorTime = reactor
+        clock: IReactorTime = process_reactor()
         return clock
 
     # Keys

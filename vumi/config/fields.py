@@ -14,6 +14,7 @@ from urllib.parse import ParseResult, urlparse
 
 from vumi.config.base import ConfigField
 from vumi.config.tree import copy_tree
+from vumi.process_reactor import process_reactor
 
 if TYPE_CHECKING:
     from twisted.internet.interfaces import IStreamClientEndpoint, IStreamServerEndpoint
@@ -226,11 +227,8 @@ class ConfigServerEndpoint(ConfigField["IStreamServerEndpoint"]):
             passed: IStreamServerEndpoint = value
             return passed
         if isinstance(value, str):
-            # Not at import time: the first import of the reactor chooses it.
-            from twisted.internet import reactor
-
             try:
-                endpoint: IStreamServerEndpoint = serverFromString(reactor, value)
+                endpoint: IStreamServerEndpoint = serverFromString(process_reactor(), value)
                 return endpoint
             except Exception:  # noqa: BLE001 (a plugin parses the string and may raise anything)
                 self.raise_config_error("is not a valid server endpoint")
@@ -251,11 +249,8 @@ class ConfigClientEndpoint(ConfigField["IStreamClientEndpoint"]):
             passed: IStreamClientEndpoint = value
             return passed
         if isinstance(value, str):
-            # Not at import time: the first import of the reactor chooses it.
-            from twisted.internet import reactor
-
             try:
-                endpoint: IStreamClientEndpoint = clientFromString(reactor, value)
+                endpoint: IStreamClientEndpoint = clientFromString(process_reactor(), value)
                 return endpoint
             except Exception:  # noqa: BLE001 (a plugin parses the string and may raise anything)
                 self.raise_config_error("is not a valid client endpoint")

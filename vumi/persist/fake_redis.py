@@ -31,6 +31,7 @@ from vumi.errors import ConfigError
 from vumi.persist.blocking import response_error
 from vumi.persist.commands import Commands
 from vumi.persist.interface import IKeyValueStore, ResponseError, encode_word
+from vumi.process_reactor import process_reactor
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -155,9 +156,7 @@ class LaterStore:
 
     def _after_a_while(self, reply: Reply) -> Deferred[Reply]:
         if self._reactor is None:
-            from twisted.internet import reactor
-
-            self._reactor = cast("IReactorTime", reactor)
+            self._reactor = cast("IReactorTime", process_reactor())
         later: Deferred[Reply] = Deferred()
 
         def arrive() -> None:

@@ -13,6 +13,7 @@ from vumi.persist.config import RedisConfig, check_installed, warn_of_unknown
 from vumi.persist.interface import encode_word
 from vumi.persist.redis_base import Manager
 from vumi.persist.txredis_client import TxRedisClient
+from vumi.process_reactor import process_reactor
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -50,9 +51,7 @@ class TxRedisManager(Manager["Deferred[Any]"]):
 
             store = LaterStore(shared_fake(settings.FAKE_REDIS))
         else:
-            from twisted.internet import reactor
-
-            store = TxRedisClient(settings.address, reactor, settings.timeout)
+            store = TxRedisClient(settings.address, process_reactor(), settings.timeout)
             await store.start(settings.connect_timeout)
         return cls(store, settings.key_prefix, settings.key_separator)
 

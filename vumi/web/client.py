@@ -16,6 +16,7 @@ from twisted.internet.defer import Deferred, execute
 from twisted.web.client import Agent, HTTPConnectionPool
 from twisted.web.http_headers import Headers
 
+from vumi.process_reactor import process_reactor
 from vumi.utils import HttpTimeoutError
 from vumi.web.bodies import BodyReceiver, UndecodedAgent
 from vumi.web.redirects import Hop, requestable
@@ -109,7 +110,7 @@ def http_request_full(
     :raises HttpDataLimitError: The response is too big.
     """
     if reactor is None:
-        from twisted.internet import reactor
+        reactor = process_reactor()
     pool = HTTPConnectionPool(reactor, persistent=False)
     context = {} if context_factory is None else {"contextFactory": context_factory}
     agent = (agent_class or Agent)(reactor, pool=pool, **context)

@@ -28,6 +28,7 @@ from vumi.application.sandbox.resources.base import SandboxResources, section_wa
 from vumi.application.sandbox.rlimiter import SandboxRlimiter
 from vumi.errors import ConfigError
 from vumi.log import err
+from vumi.process_reactor import process_reactor
 from vumi.tasks import on_outcome, settle
 
 if TYPE_CHECKING:
@@ -258,9 +259,7 @@ class Sandbox(ApplicationWorker):
         if IReactorProcess.providedBy(self.clock):
             return self.clock
         # A clock of a test's cannot start processes.
-        from twisted.internet import reactor
-
-        return reactor
+        return process_reactor()
 
     async def _warm_up(self) -> None:
         """Get ready what can be before the first message."""

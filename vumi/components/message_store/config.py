@@ -28,6 +28,7 @@ from vumi.config.redact import mask_text
 from vumi.config.tree import copy_tree
 from vumi.errors import ConfigError
 from vumi.persist.config import ConfigRedis
+from vumi.process_reactor import process_reactor
 
 if TYPE_CHECKING:
     from vumi.components.message_store.interface import IMessageArchive
@@ -112,8 +113,7 @@ class MessageStoreConfig(Config):
         :raises ConfigError: The URL can't be used, or a library is not installed.
         """
         if reactor is None:
-            # The first import of the reactor chooses it, so not at import time.
-            from twisted.internet import reactor
+            reactor = process_reactor()
         options: dict[str, Any] = {} if create else {"create": False}
         if self.patience is not None:
             options["patience"] = self.patience

@@ -41,6 +41,7 @@ from vumi.application.sandbox.resources.tls import (
 )
 from vumi.config import Config, ConfigFloat, ConfigInt, ConfigList, ConfigText
 from vumi.errors import VumiError
+from vumi.process_reactor import process_reactor
 from vumi.utils import HttpDataLimitError
 from vumi.web.reach import Reach, ReachEndpoints
 
@@ -211,10 +212,7 @@ class HttpClientResource(DeclaredResource):
         :raises ConfigError: The authorities can't be read.
         """
         if self.reactor is None:
-            # The first import of the reactor chooses it, so not at import time.
-            from twisted.internet import reactor
-
-            self.reactor = reactor
+            self.reactor = process_reactor()
         self._policies = {
             True: make_context_factory(ca_certs=self._ca_certs),
             False: make_context_factory(verify_options=VERIFY_OPTIONS["VERIFY_NONE"]),

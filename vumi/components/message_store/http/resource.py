@@ -38,6 +38,7 @@ from vumi.components.message_store.interface import Kind, Order
 from vumi.components.message_store.queries import QueryError, parse_query, parse_time
 from vumi.config import ConfigBool, ConfigText
 from vumi.errors import StoreError, StoreUnavailable
+from vumi.process_reactor import process_reactor
 from vumi.tasks import in_background
 from vumi.web.streaming import ClientGone, ResponseStream
 
@@ -96,10 +97,7 @@ class _Stream(Resource):
         return NOT_DONE_YET
 
     async def _answer(self, request: Request, pages: AsyncIterator[list[Any]]) -> None:
-        # The first import of the reactor chooses it, so not at import time.
-        from twisted.internet import reactor
-
-        stream = ResponseStream(request, reactor)
+        stream = ResponseStream(request, process_reactor())
         try:
             await self._write(stream, pages)
         except ClientGone:
