@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from vumi_tables import Tabled, list_table
 
 from vumi.tests.cases.model import INBOUND, OUTBOUND
-from vumi.transports.catalogue import Entry
+from vumi.tests.catalogue import Entry
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

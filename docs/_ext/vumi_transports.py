@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from vumi_cases import CasesDirective
 from vumi_tables import Tabled, list_table
 
-from vumi.transports.catalogue import Entry, walk
+from vumi.tests.catalogue import Entry, walk
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

@@ -12,7 +12,7 @@ from walkthrough import Walkthrough
 from vumi.tests.cases import model, rows, tables
 from vumi.tests.cases.nodes import parse_yaml
 from vumi.tests.cases.tables import read_table
-from vumi.transports.catalogue import FAMILIES, HEADINGS
+from vumi.tests.catalogue import FAMILIES, HEADINGS
 
 if TYPE_CHECKING:
     from pathlib import Path

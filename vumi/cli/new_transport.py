@@ -2,7 +2,7 @@
 
 Knows the files of a transport (``templates/transport``, beside this module) and where they go:
 into a tree that has transports, as vumi's own has, or into a project that has none yet. What it
-writes passes its own tests, and the rules of :mod:`vumi.transports.catalogue`.
+writes passes its own tests, and the rules of :mod:`vumi.tests.catalogue`.
 """
 
 from __future__ import annotations

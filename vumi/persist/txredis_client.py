@@ -34,6 +34,7 @@ from zope.interface import implementer
 from vumi.errors import ConfigError, StoreError
 from vumi.persist.interface import IKeyValueStore
 from vumi.persist.outages import Refused, closed, in_words, lost, unanswered, unreachable
+from vumi.persist.txredis_command import Command
 from vumi.tasks import in_background, on_outcome
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ if TYPE_CHECKING:
     from vumi.persist.address import RedisAddress
     from vumi.persist.interface import Reply
 
-__all__ = ["Command", "TxRedisClient"]
+__all__ = ["TxRedisClient"]
 
 T = TypeVar("T")
 
@@ -64,50 +65,6 @@ RETRY_INITIAL_DELAY, RETRY_MAX_DELAY, RETRY_JITTER = 0.1, 5.0, 0.1
 GOOD_SECONDS = 5.0
 #: Seconds that Redis has to answer what is in flight when we close.
 CLOSE_SECONDS = 5.0
-
-
-class Command:
-    """One command on its way.
-
-    :param words: The command and its arguments.
-    :param deadline: Until when it may take, by the reactor's clock; ``None``: it belongs to one
-        connection and dies with it.
-    :param repeatable: Whether it may be executed twice.
-
-    :ivar data: What is sent: an array of bulk strings, as the protocol has it.
-    :ivar result: Fires with the reply.
-    """
-
-    __slots__ = ("data", "deadline", "name", "repeatable", "result")
-
-    def __init__(
-        self, words: Sequence[bytes], deadline: float | None = None, repeatable: bool = False
-    ) -> None:
-        parts = [b"*%d\r\n" % len(words)]
-        parts += [b"$%d\r\n%b\r\n" % (len(word), word) for word in words]
-        self.data = b"".join(parts)
-        self.name = words[0]
-        self.deadline = deadline
-        self.repeatable = repeatable
-        self.result: Deferred[Reply] = Deferred()
-
-    @property
-    def done(self) -> bool:
-        """It was answered, has failed, or nobody waits for it any more."""
-        return bool(self.result.called)
-
-    def succeed(self, reply: Reply) -> None:
-        """Give the reply, unless it is done."""
-        if not self.result.called:
-            self.result.callback(reply)
-
-    def fail(self, error: Exception) -> None:
-        """Give an error, unless it is done."""
-        if not self.result.called:
-            self.result.errback(error)
-
-    def __str__(self) -> str:
-        return self.name.decode("ascii", "replace")
 
 
 class ILink(Protocol):

@@ -30,7 +30,7 @@ from vumi.persist.outages import (
     not_now_code,
     refused,
 )
-from vumi.persist.txredis_client import Command
+from vumi.persist.txredis_command import Command
 
 if TYPE_CHECKING:
     from twisted.python.failure import Failure

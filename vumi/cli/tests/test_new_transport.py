@@ -18,7 +18,7 @@ import vumi.transports
 from vumi.cli.command import vumi as command
 from vumi.cli.new_transport import STARTERS, TRANSPORT_FILES, transport_files
 from vumi.cli.writing import TEMPLATES
-from vumi.transports.catalogue import FAMILIES, Entry
+from vumi.tests.catalogue import FAMILIES, Entry
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

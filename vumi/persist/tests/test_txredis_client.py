@@ -21,7 +21,8 @@ from vumi.persist import txredis_client
 from vumi.persist.address import RedisAddress
 from vumi.persist.interface import IKeyValueStore
 from vumi.persist.outages import Refused
-from vumi.persist.txredis_client import CLOSE_SECONDS, RETRY_MAX_DELAY, Command, TxRedisClient
+from vumi.persist.txredis_client import CLOSE_SECONDS, RETRY_MAX_DELAY, TxRedisClient
+from vumi.persist.txredis_command import Command
 from vumi.tests.utils import LogCatcher
 
 if TYPE_CHECKING:

@@ -21,7 +21,7 @@ from vumi.persist.address import Login, RedisAddress
 from vumi.persist.blocking import BlockingRedis
 from vumi.persist.interface import ResponseError
 from vumi.persist.outages import Refused
-from vumi.persist.txredis_client import Command
+from vumi.persist.txredis_command import Command
 from vumi.persist.txredis_link import Link, connect_link
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from vumi.cli.new_transport import transport_files
 from vumi.cli.writing import write_files
 from vumi.errors import ConfigError
 from vumi.tests.cases.nodes import CaseError
-from vumi.transports.catalogue import FAMILIES, Entry, Facts, walk
+from vumi.tests.catalogue import FAMILIES, Entry, Facts, walk
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
