@@ -7,7 +7,9 @@ log passes what it shows through here. Knows no stream and no command.
 
 from __future__ import annotations
 
-__all__ = ["counted", "printable", "printable_lines"]
+import unicodedata
+
+__all__ = ["counted", "printable", "printable_lines", "width_of"]
 
 
 def printable(value: object) -> str:
@@ -47,3 +49,14 @@ def counted(number: int, noun: str) -> str:
 
 def _escape(character: str) -> str:
     return character.encode("unicode_escape").decode("ascii")
+
+
+def width_of(text: str) -> int:
+    """How many columns a terminal needs for a text."""
+    return sum(_width(character) for character in text)
+
+
+def _width(character: str) -> int:
+    if unicodedata.combining(character) or unicodedata.category(character) in ("Mn", "Me", "Cf"):
+        return 0
+    return 2 if unicodedata.east_asian_width(character) in "WF" else 1

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from vumi.errors import BrokerError, ConfigError
-from vumi.handset.editing import width_of
-from vumi.printable import counted, printable, printable_lines
+from vumi.printable import counted, printable, printable_lines, width_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Sequence

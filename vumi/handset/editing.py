@@ -5,9 +5,9 @@ Knows text, a cursor and widths of characters. Knows no keys and no terminal.
 
 from __future__ import annotations
 
-import unicodedata
+from vumi.printable import width_of
 
-__all__ = ["LineEditor", "width_of"]
+__all__ = ["LineEditor"]
 
 #: How many lines are kept.
 HISTORY = 500
@@ -125,14 +125,3 @@ class LineEditor:
         while end < len(self.text) and width_of(self.text[start : end + 1]) <= columns:
             end += 1
         return self.text[start:end], width_of(self.text[start : self.cursor])
-
-
-def width_of(text: str) -> int:
-    """How many columns a terminal needs for a text."""
-    return sum(_width(character) for character in text)
-
-
-def _width(character: str) -> int:
-    if unicodedata.combining(character) or unicodedata.category(character) in ("Mn", "Me", "Cf"):
-        return 0
-    return 2 if unicodedata.east_asian_width(character) in "WF" else 1

@@ -20,8 +20,9 @@ from twisted.internet.interfaces import IHalfCloseableProtocol
 from twisted.protocols.basic import LineReceiver
 from zope.interface import implementer
 
-from vumi.handset.editing import LineEditor, width_of
+from vumi.handset.editing import LineEditor
 from vumi.handset.screen import Line, styled
+from vumi.printable import width_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vumi.handset.editing import LineEditor, width_of
+from vumi.handset.editing import LineEditor
+from vumi.printable import width_of
 
 
 def shown(editor: LineEditor) -> str:
