@@ -70,7 +70,7 @@ def at_run_time(node: ast.AST) -> Iterator[ast.Import | ast.ImportFrom]:
 
 def imported_by(path: Path) -> set[str]:
     """The dotted names of the modules that a module imports, of Vumi's or not."""
-    found = set()
+    found: set[str] = set()
     for statement in at_run_time(ast.parse(path.read_text())):
         if isinstance(statement, ast.Import):
             found.update(alias.name for alias in statement.names)
