@@ -60,8 +60,9 @@ CONCURRENCY_FACTOR = PREFETCH_FACTOR = 2
 DEFAULT_ACTIONS: Mapping[int, StatusAction] = {
     CommandStatus.ESME_RTHROTTLED: "throttle",
     CommandStatus.ESME_RMSGQFUL: "throttle",
-    # What the SMSC says to a message that crosses its unbind: the next bind can take it.
+    # What SMSCs say to a message that crosses their unbind: the next bind can take it.
     CommandStatus.ESME_RINVBNDSTS: "retry",
+    CommandStatus.ESME_RX_T_APPN: "retry",
 }
 
 
@@ -167,7 +168,8 @@ class SmppTransportConfig(TransportConfig):
         "nothing is sent for throttle_delay, then the message again. retry: it is sent again "
         "after retry_delay, up to retry_limit times, while others go on. nack: it is given up. "
         "What is here is added to: throttle for ESME_RTHROTTLED and ESME_RMSGQFUL, retry for "
-        "ESME_RINVBNDSTS, which a message gets that crosses an unbind, nack for all others.",
+        "ESME_RINVBNDSTS and ESME_RX_T_APPN (a temporary error), which a message gets that crosses "
+        "an unbind, nack for all others.",
         default={},
         static=True,
     )

@@ -257,14 +257,16 @@ class TestThrottling(SmppTestCase):
 
     async def test_a_message_that_crossed_an_unbind_was_nacked(self) -> None:
         await self.start(retry_delay=5)
-        message = await self.send()
-        self.smsc.answer_next(Status.ESME_RINVBNDSTS)
-        await self.settle()
-        self.assertEqual(self.events(), [])
-        await self.advance(5)
-        self.smsc.answer_next(message_id="id-1")
-        await self.settle()
-        self.assertEqual(self.events(), [("ack", message["message_id"], "id-1")])
+        for number, status in enumerate((Status.ESME_RINVBNDSTS, Status.ESME_RX_T_APPN)):
+            message = await self.send()
+            before = self.events()
+            self.smsc.answer_next(status)
+            await self.settle()
+            self.assertEqual(self.events(), before)
+            await self.advance(5)
+            self.smsc.answer_next(message_id=f"id-{number}")
+            await self.settle()
+            self.assertEqual(self.events()[-1], ("ack", message["message_id"], f"id-{number}"))
 
     async def test_a_vendors_status_may_mean_throttling(self) -> None:
         await self.start(status_actions={"0x400": "throttle"}, throttle_delay=1)
