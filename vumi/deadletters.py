@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import Deferred
+from twisted.internet.task import deferLater
 from zope.interface import implementer
 
 from vumi.broker import IReceiver
@@ -32,6 +33,11 @@ __all__ = ["DeadLetter", "DeadLetters"]
 GIVEN_UP = "delivery-limit"
 #: Seconds that the broker has to hand out a letter it said it has.
 PATIENCE = 10.0
+#: Seconds that the broker has to put letters back into their queue, and between two looks at it.
+#: Somebody else may take them meanwhile, so this is short.
+GIVE_BACK_PATIENCE, GIVE_BACK_PAUSE = 2.0, 0.02
+#: The most that AMQP can be told; 0 is no limit.
+MAX_PREFETCH = 65_535
 
 
 @dataclass(frozen=True)
@@ -275,7 +281,9 @@ class DeadLetters:
         if not number:
             return 0
         holder = _Holder()
-        subscription = await self._broker.subscribe(self.name, holder, prefetch=0)
+        subscription = await self._broker.subscribe(
+            self.name, holder, prefetch=number if number <= MAX_PREFETCH else 0
+        )
         done = 0
         try:
             for index in range(number):
@@ -287,4 +295,19 @@ class DeadLetters:
                     done += 1
         finally:
             await subscription.close()
+            await self._given_back(len(holder.deliveries) - done)
         return done
+
+    async def _given_back(self, number: int) -> None:
+        """Wait until letters that were held are in the queue again.
+
+        RabbitMQ says that a channel is closed before its queues have taken back what it held. A
+        queue that is looked at then seems to be empty.
+        """
+        clock: Any = self._broker.clock
+        deadline = clock.seconds() + GIVE_BACK_PATIENCE
+        while number and clock.seconds() < deadline:
+            depth = await self._broker.depth(self.name)
+            if depth is None or depth >= number:
+                return
+            await deferLater(clock, GIVE_BACK_PAUSE)

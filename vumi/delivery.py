@@ -33,9 +33,8 @@ an id are treated so: two without one may well be two that are alike.
 from __future__ import annotations
 
 from collections import deque
+from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from enum import Enum
 from inspect import iscoroutine
 from typing import TYPE_CHECKING, Any
 
@@ -45,9 +44,9 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from vumi.broker.interface import IReceiver, Publication, Queue
-from vumi.broker.queue_types import dead_letter_queue, queue_arguments
-from vumi.errors import HandleLater, HandlerRefused, HandlerTimeout, InvalidMessage
+from vumi.broker.interface import IReceiver, Publication
+from vumi.dead_letter_writer import DeadLetterWriter, DeadReason, traceback_text
+from vumi.errors import BrokerClosed, HandleLater, HandlerRefused, HandlerTimeout
 from vumi.tasks import in_background, on_outcome
 
 if TYPE_CHECKING:
@@ -63,19 +62,8 @@ DEFAULT_CONCURRENCY = 20
 DEFAULT_PREFETCH = 100
 #: Seconds after which a handler that has not finished is given up.
 DEFAULT_HANDLER_TIMEOUT = 600.0
-#: How many characters of an error and of its traceback go into a dead letter's headers.
-MAX_ERROR, MAX_TRACEBACK = 1_000, 8_000
 #: Seconds to rest when what messages need is away: at first, and at most.
 FIRST_REST, LONGEST_REST = 0.5, 30.0
-
-
-class DeadReason(Enum):
-    """Why a message became a dead letter: the header ``x-vumi-reason``."""
-
-    INVALID = "invalid-message"
-    FAILED = "handler-failed"
-    TIMEOUT = "handler-timeout"
-    REFUSED = "handler-refused"
 
 
 @dataclass
@@ -162,13 +150,15 @@ class DeliveryFlow:
         self.paused = True
         self._broker = broker
         self._seconds = broker.clock.seconds
-        self._exchange = exchange
         self._decode = decode
         self._handle = handle
         self._options = options or FlowOptions()
         # One at a time is in order anyhow, and then in order of arrival across conversations too.
         self._conversation_of = conversation_of if self._options.concurrency > 1 else None
         self._scrub = scrub
+        self._dead_letters = DeadLetterWriter(
+            broker, queue, exchange, self._options.queue_type, scrub
+        )
         self._subscription: ISubscription | None = None
         self._waiting: deque[_Task] = deque()
         self._lanes: dict[Hashable, deque[_Task] | None] = {}
@@ -243,6 +233,7 @@ class DeliveryFlow:
         """Stop for good. What has no acknowledgement goes back to the broker."""
         self.paused = True
         self._stop_listening()
+        self._dead_letters.close()
         self._waiting.clear()
         for timer in (self._watchdog, self._rest):
             if timer is not None:
@@ -268,10 +259,8 @@ class DeliveryFlow:
         try:
             message = self._decode(delivery.body)
             lane = None if self._conversation_of is None else self._conversation_of(message)
-        except InvalidMessage as error:
-            self._bury(self._task(delivery, None, None), DeadReason.INVALID, Failure(error))
-            return
-        except Exception:  # noqa: BLE001 (a decoder that fails in its own way is a poison message)
+            in_hand = lane in self._lanes
+        except BaseException:  # noqa: BLE001 (however decoding fails: it is a poison message)
             self._bury(self._task(delivery, None, None), DeadReason.INVALID, Failure())
             return
         if self._expected_again and delivery.body in self._expected_again and _message_id(message):
@@ -279,7 +268,7 @@ class DeliveryFlow:
             return
         task = self._task(delivery, message, lane)
         if lane is not None:
-            if lane in self._lanes:
+            if in_hand:
                 others = self._lanes[lane]
                 if others is None:
                     others = self._lanes[lane] = deque()
@@ -326,7 +315,7 @@ class DeliveryFlow:
         task.started = self._seconds()
         try:
             result = self._handle(task.message)
-        except Exception:  # noqa: BLE001 (whatever a handler raises becomes a dead letter)
+        except BaseException:  # noqa: BLE001 (whatever a handler raises, an exit too, becomes a dead letter)
             self._failed(task, Failure())
             return
         if isinstance(result, Publication) and not result.has_listeners():
@@ -513,8 +502,9 @@ class DeliveryFlow:
     def _bury(self, task: _Task, reason: DeadReason, failure: Failure) -> None:
         self.counters.failed += 1
         self._log_dead_letter(task, reason, failure)
-        headers = self._dead_letter_headers(task.delivery, reason, failure)
-        in_background(self._publish_dead_letter(task, headers), self.log, "A dead letter")
+        in_background(
+            self._publish_dead_letter(task, reason, failure), self.log, "Publishing a dead letter"
+        )
 
     def _log_dead_letter(self, task: _Task, reason: DeadReason, failure: Failure) -> None:
         words = "{queue}: message {message_id} becomes a dead letter ({reason}) {traceback}"
@@ -524,7 +514,7 @@ class DeliveryFlow:
             "message_id": _message_id(task.message),
             "reason": reason.value,
         }
-        traceback = failure.getTraceback()
+        traceback = traceback_text(failure)
         scrubbed = self._scrub(traceback)
         if scrubbed == traceback:
             self.log.failure(words, failure=failure, traceback="", **fields)
@@ -532,38 +522,31 @@ class DeliveryFlow:
             # The failure itself holds a secret.
             self.log.critical(words, traceback=scrubbed, **fields)
 
-    async def _publish_dead_letter(self, task: _Task, headers: dict[str, Any]) -> None:
-        name = dead_letter_queue(self.queue)
-        arguments = queue_arguments(self._options.queue_type, name)
-        await self._broker.declare_queue(Queue(name, self._exchange, arguments=arguments))
-        _ = self._broker.publish(
-            self._exchange, name, task.delivery.body, headers=headers, mandatory=True
-        )
-        self.counters.dead_lettered += 1
-        self._finish(task)
+    async def _publish_dead_letter(
+        self, task: _Task, reason: DeadReason, failure: Failure
+    ) -> None:
+        try:
+            is_safe = await self._dead_letters.write(
+                task.delivery, reason, failure, _message_id(task.message)
+            )
+        except BrokerClosed:
+            # It was not acknowledged: the next worker gets it.
+            return
+        if is_safe:
+            self.counters.dead_lettered += 1
+            self._finish(task)
+        else:
+            self._reject(task)
 
-    def _dead_letter_headers(
-        self, delivery: Delivery, reason: DeadReason, failure: Failure
-    ) -> dict[str, Any]:
-        now = datetime.now(UTC).isoformat(timespec="seconds")
-        before = delivery.headers
-        error = f"{failure.type.__name__ if failure.type else 'Error'}: {failure.value}"
-        return {
-            **before,
-            "x-vumi-reason": reason.value,
-            "x-vumi-error": self._scrub(error)[:MAX_ERROR],
-            "x-vumi-traceback": self._scrub(failure.getTraceback())[-MAX_TRACEBACK:],
-            "x-vumi-queue": self.queue,
-            "x-vumi-first-seen": before.get("x-vumi-first-seen", now),
-            "x-vumi-last-seen": now,
-            "x-vumi-count": int(before.get("x-vumi-count", 0)) + 1,
-        }
+    def _reject(self, task: _Task) -> None:
+        self.counters.in_flight -= 1
+        if self._subscription is not None:
+            self._subscription.reject(task.delivery)
+        self._check_done()
 
 
 def _message_id(message: Any) -> str | None:
     for name in ("message_id", "event_id"):
-        try:
+        with suppress(Exception):  # a message may be anything, and so may be what is in it
             return str(message[name])
-        except (KeyError, TypeError, IndexError):
-            continue
     return None

@@ -25,6 +25,7 @@ __all__ = [
     "InvalidMessageField",
     "InvalidMessageType",
     "MissingMessageField",
+    "PublishRefused",
     "RoutingKeyError",
     "StoreError",
     "StoreUnavailable",
@@ -105,6 +106,17 @@ class Unroutable(BrokerError):
 
     def __init__(self, routing_key: str) -> None:
         super().__init__(f"No queue is bound for the routing key {routing_key!r}.")
+        self.routing_key = routing_key
+
+
+class PublishRefused(BrokerError):
+    """The broker did not take a message: a queue that it goes to is full.
+
+    :param routing_key: The message's routing key.
+    """
+
+    def __init__(self, routing_key: str) -> None:
+        super().__init__(f"The broker refused a message for {routing_key!r}: is a queue full?")
         self.routing_key = routing_key
 
 

@@ -202,6 +202,8 @@ class TransportMessage(Message):
 
     #: Fields that must be there, on top of those that this class checks itself.
     REQUIRED_FIELDS: ClassVar[tuple[str, ...]] = ()
+    #: Fields that name something (a person, a message, a transport): no object and no list.
+    NAME_FIELDS: ClassVar[tuple[str, ...]] = ()
 
     @staticmethod
     def generate_id() -> str:
@@ -237,9 +239,15 @@ class TransportMessage(Message):
                 payload[name] = {}
             elif not isinstance(metadata, dict):
                 raise InvalidMessageField(f"{name!r} is not an object: {short_repr(metadata)}")
+        endpoint = payload["routing_metadata"].get("endpoint_name")
+        if endpoint is not None and not isinstance(endpoint, str):
+            raise InvalidMessageField(f"'endpoint_name' is not a text: {short_repr(endpoint)}")
         for name in self.REQUIRED_FIELDS:
             if name not in payload:
                 raise MissingMessageField(name)
+        for name in self.NAME_FIELDS:
+            if isinstance(value := payload.get(name), (dict, list)):
+                raise InvalidMessageField(f"{name!r} is not a text: {short_repr(value)}")
 
     def _read_timestamp(self, timestamp: str) -> None:
         self.payload["timestamp"] = parse_timestamp(timestamp)
@@ -325,6 +333,15 @@ class TransportUserMessage(TransportMessage):
         "transport_type",
         "transport_metadata",
     )
+    NAME_FIELDS = (
+        "message_id",
+        "to_addr",
+        "from_addr",
+        "group",
+        "in_reply_to",
+        "transport_name",
+        "transport_type",
+    )
 
     def process_fields(self, fields: Payload) -> Payload:
         fields = super().process_fields(fields)
@@ -345,6 +362,11 @@ class TransportUserMessage(TransportMessage):
         payload = self.payload
         payload.setdefault("group", None)
         payload.setdefault("provider", None)
+        metadata = payload["transport_metadata"]
+        if metadata is not None and not isinstance(metadata, dict):
+            raise InvalidMessageField(
+                f"'transport_metadata' is not an object: {short_repr(metadata)}"
+            )
         session_event = payload["session_event"]
         # Compared one by one: a list or dict from the wire can't be looked up in a set.
         if session_event is not None and session_event not in ("new", "resume", "close"):
@@ -440,6 +462,7 @@ class TransportEvent(TransportMessage):
     }
 
     REQUIRED_FIELDS = ("user_message_id", "event_id", "event_type")
+    NAME_FIELDS = ("user_message_id", "event_id")
 
     def process_fields(self, fields: Payload) -> Payload:
         fields = super().process_fields(fields)

@@ -33,7 +33,7 @@ from vumi.broker.amqp_subscription import AmqpSubscription
 from vumi.broker.checks import check_names, check_publish
 from vumi.broker.interface import Exchange, IBroker, Publication, Queue
 from vumi.broker.ledger import PublishLedger
-from vumi.errors import BrokerClosed, BrokerError, ConfigError, Unroutable
+from vumi.errors import BrokerClosed, BrokerError, ConfigError, PublishRefused, Unroutable
 from vumi.tasks import in_background
 
 if TYPE_CHECKING:
@@ -66,6 +66,8 @@ RETRY_INITIAL_DELAY, RETRY_MAX_DELAY = 0.5, 15.0
 #: Seconds before a publish that the broker refused (a full queue) is tried again.
 REFUSED_DELAY = 1.0
 DEFAULT_PREFETCH = 100
+#: The largest frame until a broker has said its own, in bytes: RabbitMQ's default.
+DEFAULT_FRAME_MAX = 131_072
 NOT_FOUND, PRECONDITION_FAILED = 404, 406
 
 
@@ -96,6 +98,7 @@ class AmqpBroker:
         self._loop: Deferred[None] | None = None
         self._closing = False
         self._as_they_are: set[str] = set()
+        self._frame_max = DEFAULT_FRAME_MAX
 
     # State
 
@@ -233,6 +236,7 @@ class AmqpBroker:
         for publication in outstanding:
             self._send(link, publication)
         self._link = link
+        self._frame_max = link.frame_max
         self.log.info(
             "Connected to the broker at {where}",
             event="broker-connected",
@@ -341,16 +345,16 @@ class AmqpBroker:
         headers: Headers | None = None,
         mandatory: bool = False,
         result: Any = None,
-        redeclare: bool = True,
+        retry: bool = True,
     ) -> Publication:
         if self._closing:
             raise BrokerClosed("The connection to the broker is closed: nothing can be published.")
         check_publish(self._exchanges, exchange, routing_key, body)
         if headers:
-            check_headers(headers)
+            check_headers(headers, self._frame_max)
         publication = Publication(exchange, routing_key, body, headers, mandatory, result)
-        if not redeclare:
-            publication.redeclare = False
+        if not retry:
+            publication.retry = False
         self._ledger.add(publication)
         if self._link is not None:
             self._send(self._link, publication)
@@ -380,6 +384,10 @@ class AmqpBroker:
         """The broker has confirmed or refused publishes (called by the link)."""
         publications = self._ledger.settle(tag, multiple)
         if not accepted:
+            self._fail([p for p in publications if not p.retry], PublishRefused)
+            publications = [p for p in publications if p.retry]
+            if not publications:
+                return
             self.log.warn(
                 "The broker refused {count} messages (a queue is full?); they are sent again",
                 event="broker-refused-publish",
@@ -391,12 +399,12 @@ class AmqpBroker:
         returned = [publication for publication in publications if publication.returned]
         if returned:
             publications = [p for p in publications if not p.returned]
-            wanted = [p for p in returned if p.redeclare]
+            wanted = [p for p in returned if p.retry]
             if wanted:
                 self._reroute(wanted)
-            refused = [p for p in returned if not p.redeclare]
+            refused = [p for p in returned if not p.retry]
             if refused:
-                self._unroutable(refused)
+                self._fail(refused, Unroutable)
         self._now_safe(publications)
 
     def _now_safe(self, publications: list[Publication]) -> None:
@@ -408,10 +416,12 @@ class AmqpBroker:
             for listener in self._listeners:
                 listener()
 
-    def _unroutable(self, publications: list[Publication]) -> None:
-        """Tell those who wait that their publishes have no queue; these count as dealt with."""
+    def _fail(
+        self, publications: list[Publication], error: type[Unroutable] | type[PublishRefused]
+    ) -> None:
+        """Tell those who wait that their publishes failed; these count as dealt with."""
         for publication in publications:
-            publication.errback(Unroutable(publication.routing_key))
+            publication.errback(error(publication.routing_key))
         self._now_safe(publications)
 
     def publish_returned(self, routing_key: str, body: bytes) -> None:

@@ -96,15 +96,24 @@ _FLAG_HEADERS = BasicProperties.FLAG_HEADERS
 _OVERHEAD = spec.FRAME_HEADER_SIZE + len(_FRAME_END)
 
 
-def check_headers(headers: dict[str, Any]) -> None:
+#: Of a content header all but the properties: frame header, class id, weight, body size, end.
+_CONTENT_OVERHEAD = spec.FRAME_HEADER_SIZE + 12 + len(_FRAME_END)
+
+
+def check_headers(headers: dict[str, Any], frame_max: int) -> None:
     """Check that headers can be encoded, before their message is taken for publishing.
 
+    :param frame_max: The largest frame that the broker takes, in bytes: all headers of a message
+        travel in one.
     :raises BrokerError: They can't.
     """
     try:
-        BasicProperties(headers=headers).encode()
-    except (AMQPError, TypeError, ValueError, struct.error) as error:
+        encoded = BasicProperties(headers=headers).encode()
+    except (AMQPError, RecursionError, TypeError, ValueError, struct.error) as error:
         raise BrokerError(f"Headers that AMQP can't carry: {error}") from error
+    size = sum(map(len, encoded)) + _CONTENT_OVERHEAD
+    if size > frame_max:
+        raise BrokerError(f"Headers of {size} bytes are too large: at most {frame_max} are taken.")
 
 
 class DeliveryReader:

@@ -174,7 +174,10 @@ class Link:
 
     :ivar lost: Fires with the reason once the connection has ended.
     :ivar blocked: The broker takes no publishes for now.
+    :ivar frame_max: The largest frame that was agreed on, in bytes.
     """
+
+    frame_max: int
 
     log = Logger()
 
@@ -214,8 +217,8 @@ class Link:
         channel.add_on_return_callback(self._on_return)
         await selected
         self._publishing = channel
-        frame_max = connection.params.frame_max
-        self._encode_publish = PublishEncoder(channel.channel_number, frame_max).encode
+        self.frame_max = connection.params.frame_max
+        self._encode_publish = PublishEncoder(channel.channel_number, self.frame_max).encode
 
     def _set_blocked(self, blocked: bool) -> None:
         self.blocked = blocked

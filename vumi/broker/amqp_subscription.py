@@ -115,6 +115,12 @@ class AmqpSubscription:
         ):
             self._link.flush_later(self.flush)
 
+    def reject(self, delivery: Delivery) -> None:
+        channel = self._channel
+        if channel is not None and delivery.source is self._channel and channel.is_open:
+            self._acks.told(delivery.tag)
+            channel.basic_reject(delivery.tag, requeue=False)
+
     def flush(self) -> None:
         """Send the acks that were collected."""
         channel = self._channel

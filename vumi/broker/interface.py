@@ -112,15 +112,16 @@ class Publication(Deferred[Any]):
 
     It never fails while the broker is merely away: it waits. It fails with
     :class:`~vumi.errors.BrokerClosed` when the connection is closed for good before that, and with
-    :class:`~vumi.errors.Unroutable` if it was to.
+    :class:`~vumi.errors.Unroutable` or :class:`~vumi.errors.PublishRefused` if it was to.
 
     :ivar number: Counts up by one per publish on one broker object.
     :ivar safe: The broker has confirmed it.
     :ivar mandatory: The broker must give it back rather than drop it when no queue is bound.
-    :ivar redeclare: When it was given back, the queue is declared and it is sent again.
+    :ivar retry: Where there is no queue for it, that is declared, and it is sent again; so it is
+        where the broker refuses it. If not, it fails.
     """
 
-    redeclare = True
+    retry = True
 
     def __init__(
         self,
@@ -169,6 +170,13 @@ class ISubscription(Interface):
         An ack of a delivery from a connection that is gone does nothing: the message comes again.
         """
 
+    def reject(delivery: Delivery) -> None:
+        """Say that a message can't be handled and is not to be delivered again.
+
+        The broker drops it, or gives it to the dead-letter exchange that the queue was declared
+        with.
+        """
+
     def cancel() -> Deferred[None]:
         """Ask for no more. Once it fires nothing is delivered; acks are still taken."""
 
@@ -211,7 +219,7 @@ class IBroker(Interface):
         headers: Headers | None = None,
         mandatory: bool = False,
         result: Any = None,
-        redeclare: bool = True,
+        retry: bool = True,
     ) -> Publication:
         """Publish a persistent message.
 
@@ -222,8 +230,9 @@ class IBroker(Interface):
         :param headers: Headers, if any.
         :param mandatory: If no queue is bound for the key any more, declare it again and resend.
         :param result: What the returned Deferred fires with.
-        :param redeclare: If not, a mandatory publish without a queue fails with
-            :class:`~vumi.errors.Unroutable`: its Deferred does, and must be listened to.
+        :param retry: If not, a mandatory publish without a queue fails with
+            :class:`~vumi.errors.Unroutable`, and one that the broker refuses (a queue is full)
+            with :class:`~vumi.errors.PublishRefused`: its Deferred does, and must be listened to.
         :raises BrokerError: The exchange was not declared here, or the body is too large.
         :raises BrokerClosed: The connection was closed for good.
         """

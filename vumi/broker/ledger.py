@@ -111,7 +111,7 @@ class AckBatch:
     def __init__(self) -> None:
         self._floor = 0
         self._new: set[int] = set()
-        self._told: set[int] = set()
+        self._already: set[int] = set()
 
     def add(self, tag: int) -> bool:
         """Note a tag as done.
@@ -122,12 +122,16 @@ class AckBatch:
         self._new.add(tag)
         return first
 
+    def told(self, tag: int) -> None:
+        """Note a tag that the broker has been told of in another way: it is not acknowledged."""
+        self._already.add(tag)
+
     def flush(self) -> list[tuple[int, bool]]:
         """What to tell the broker now.
 
         :returns: Pairs of tag and "all up to here".
         """
-        new, told = self._new, self._told
+        new, told = self._new, self._already
         if not new:
             return []
         floor = self._floor

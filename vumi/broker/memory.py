@@ -238,6 +238,9 @@ class _Subscription:
             self._broker.unacked -= 1
             self._broker.wake()
 
+    def reject(self, delivery: Delivery) -> None:
+        self.ack(delivery)
+
     def cancel(self) -> Deferred[None]:
         self.detach()
         return succeed(None)
@@ -344,14 +347,14 @@ class MemoryConnection:
         headers: Headers | None = None,
         mandatory: bool = False,
         result: Any = None,
-        redeclare: bool = True,
+        retry: bool = True,
     ) -> Publication:
         if self._closed:
             raise BrokerClosed("The connection to the broker is closed: nothing can be published.")
         check_publish(self.broker.exchanges, exchange, routing_key, body)
         publication = Publication(exchange, routing_key, body, headers, mandatory, result)
         self._ledger.add(publication)
-        if mandatory and not redeclare and not self.broker.route(exchange, routing_key):
+        if mandatory and not retry and not self.broker.route(exchange, routing_key):
             publication.errback(Unroutable(routing_key))
             self._settle(publication)
             return publication

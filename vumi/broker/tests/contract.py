@@ -373,7 +373,7 @@ class BrokerContract:
         name = await self.queue(broker)
         vanished = f"vanished-{uuid4().hex}.outbound"
         publications = [
-            broker.publish("vumi", key, key.encode(), mandatory=True, redeclare=False, result=key)
+            broker.publish("vumi", key, key.encode(), mandatory=True, retry=False, result=key)
             for key in (name, vanished, name)
         ]
         try:
@@ -396,7 +396,7 @@ class BrokerContract:
         inbox = Inbox()
         second = await broker.subscribe(name, inbox)
         await first.close()
-        await broker.publish("vumi", name, b"still there", mandatory=True, redeclare=False)
+        await broker.publish("vumi", name, b"still there", mandatory=True, retry=False)
         await inbox.until_count(1)
         await second.close()
         self.assert_equal(await other.depth(name), None)
@@ -408,7 +408,7 @@ class BrokerContract:
         await broker.subscribe(name, Inbox())
         await broker.stop()
         try:
-            await other.publish("vumi", name, b"x", mandatory=True, redeclare=False)
+            await other.publish("vumi", name, b"x", mandatory=True, retry=False)
         except Unroutable:
             return
         raise AssertionError("published without a queue")
@@ -419,14 +419,14 @@ class BrokerContract:
         await other.declare_exchange(Exchange("vumi"))
         inbox = Inbox()
         await broker.subscribe(name, inbox)
-        await other.publish("vumi", name, b"before", mandatory=True, redeclare=False)
+        await other.publish("vumi", name, b"before", mandatory=True, retry=False)
         await inbox.until_count(1)
         self.interrupt(broker)
         await inbox.until(lambda: inbox.interruptions == 1)
         while b"after" not in inbox.bodies:
             # What comes before the broker has noticed is lost with the queue.
             with suppress(Unroutable):
-                await other.publish("vumi", name, b"after", mandatory=True, redeclare=False)
+                await other.publish("vumi", name, b"after", mandatory=True, retry=False)
             await some_turns()
 
     async def test_a_lost_connection_brings_unacknowledged_messages_again(self) -> None:

@@ -205,7 +205,7 @@ class Handover:
             self._pauses.discard(pause)
 
     def _publish(self, queue: str, body: bytes) -> Publication:
-        return self._broker.publish(DEFAULT_EXCHANGE, queue, body, mandatory=True, redeclare=False)
+        return self._broker.publish(DEFAULT_EXCHANGE, queue, body, mandatory=True, retry=False)
 
     def _others_may_be_late(self) -> bool:
         """Whether others may not be connected again since the broker was away."""

@@ -168,8 +168,8 @@ class SmppTransportConfig(TransportConfig):
         "nothing is sent for throttle_delay, then the message again. retry: it is sent again "
         "after retry_delay, up to retry_limit times, while others go on. nack: it is given up. "
         "What is here is added to: throttle for ESME_RTHROTTLED and ESME_RMSGQFUL, retry for "
-        "ESME_RINVBNDSTS and ESME_RX_T_APPN (a temporary error), which a message gets that crosses "
-        "an unbind, nack for all others.",
+        "ESME_RINVBNDSTS and ESME_RX_T_APPN (a temporary error), which a message gets that "
+        "crosses an unbind, nack for all others.",
         default={},
         static=True,
     )
