@@ -310,12 +310,12 @@ class Worker(MultiService):
             :class:`~vumi.web.server.BoundedSite`, fit for the outside world.
         :returns: The listening port, to be stopped by the caller.
         """
-        from vumi.web.server import bounded_site
+        from vumi.web.server import BoundedSite
         from vumi.web.site import build_web_site
 
         pages = {path: resource for resource, path in resources}
         if site_class is None:
-            site: Any = bounded_site(pages, self.clock)
+            site: Any = BoundedSite.of(pages, self.clock)
         else:
             site = build_web_site(pages, site_class)
         listening: IListeningPort = self.clock.listenTCP(port, site)

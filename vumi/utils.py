@@ -25,7 +25,9 @@ from vumi.msisdn import (
     cleanup_msisdn,
     get_operator_name,
     get_operator_number,
+    is_international_number,
     normalize_msisdn,
+    restore_plus,
 )
 
 if TYPE_CHECKING:
@@ -54,11 +56,13 @@ __all__ = [
     "http_request",
     "http_request_full",
     "import_module",
+    "is_international_number",
     "load_class",
     "load_class_by_string",
     "mkheaders",
     "normalize_msisdn",
     "old_http_request_full",
+    "restore_plus",
     "safe_routing_key",
     "to_kwargs",
     "vumi_resource_path",

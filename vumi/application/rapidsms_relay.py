@@ -50,7 +50,7 @@ from vumi.persist.txredis_manager import TxRedisManager
 from vumi.tasks import settle
 from vumi.web.limits import DEFAULT_BODY_LIMIT
 from vumi.web.overload import DEFAULT_MAX_UNCONFIRMED, OverloadGuard
-from vumi.web.server import BoundedSite, bounded_site
+from vumi.web.server import BoundedSite
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -182,7 +182,7 @@ class RapidSMSRelay(ApplicationWorker):
         self._sender = make_sender(self)
         self._answering: set[Deferred[Any]] = set()
         pages = {config.web_path: self._guarded_resource(), HEALTH_PATH: HealthResource()}
-        self.site = site = bounded_site(pages, self.clock, body_limit=config.body_limit)
+        self.site = site = BoundedSite.of(pages, self.clock, body_limit=config.body_limit)
         if config.allow_replies:
             self.redis = await TxRedisManager.from_config(config.redis_manager)
         try:

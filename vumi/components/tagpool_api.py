@@ -19,7 +19,7 @@ from vumi.persist.txredis_manager import TxRedisManager
 from vumi.rpc import Dict, List, Null, Tag, Unicode, signature
 from vumi.tasks import settle
 from vumi.web.jsonrpc import JsonRpcResource
-from vumi.web.server import BoundedSite, bounded_site
+from vumi.web.server import BoundedSite
 from vumi.worker import BaseConfig, BaseWorker
 
 if TYPE_CHECKING:
@@ -193,7 +193,7 @@ class TagpoolApiWorker(BaseWorker):
         api = TagpoolApiServer(TagpoolManager(self.redis))
         api.add_introspection()
         pages = {config.web_path: api, config.health_path: _Health()}
-        self.site = bounded_site(pages, self.clock)
+        self.site = BoundedSite.of(pages, self.clock)
         try:
             self.port = await config.twisted_endpoint.listen(self.site)
         except Exception:

@@ -15,7 +15,7 @@ What it adds to a Twisted site:
 from __future__ import annotations
 
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Self
 
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.protocol import Protocol
@@ -40,25 +40,13 @@ if TYPE_CHECKING:
     from twisted.web.http import Request
     from twisted.web.resource import IResource
 
-__all__ = ["DEFAULT_MAX_HEADERS", "BoundedSite", "ServerRequest", "bounded_site"]
+__all__ = ["DEFAULT_MAX_HEADERS", "BoundedSite", "ServerRequest"]
 
 DEFAULT_MAX_HEADERS = 100
 #: Seconds in which a reason to refuse clients is logged once.
 REFUSALS_PERIOD = 60.0
 #: Seconds that clients have to take what is written when connections are closed.
 CLOSE_TIMEOUT = 2.0
-
-
-def bounded_site(
-    resources: Mapping[str, IResource], clock: IReactorTime, **options: Any
-) -> BoundedSite:
-    """Make a :class:`BoundedSite` of resources at paths.
-
-    :param resources: See :func:`vumi.web.site.build_web_site`.
-    :param options: Those of :class:`BoundedSite`.
-    """
-    site = build_web_site(resources, lambda root: BoundedSite(root, clock, **options))
-    return cast("BoundedSite", site)
 
 
 class ServerRequest(BoundedRequest):
@@ -132,6 +120,9 @@ class BoundedSite(Site):
         sites of a process share.
     """
 
+    #: Who makes a site says what it listens on, in words.
+    noisy = False
+
     _log = Logger()
     _access_log = Logger(namespace="vumi.web.access")
 
@@ -156,6 +147,17 @@ class BoundedSite(Site):
         self.connections: set[Any] = set()
         self._logs_access = access_log
         self._all_gone: Deferred[None] | None = None
+
+    @classmethod
+    def of(cls, resources: Mapping[str, IResource], clock: IReactorTime, **options: Any) -> Self:
+        """Make a site of resources at paths.
+
+        :param resources: See :func:`vumi.web.site.build_web_site`.
+        :param options: Those of the constructor.
+        """
+        site: Any = build_web_site(resources, lambda root: cls(root, clock, **options))
+        made: Self = site
+        return made
 
     def buildProtocol(self, addr: IAddress | None) -> Any:
         """Make the channel for a connection."""

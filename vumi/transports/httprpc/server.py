@@ -67,6 +67,12 @@ class HttpServer:
             self.port = self._reactor.listenTCP(config.web_port or 0, site)
         else:
             self.port = await endpoint.listen(site)
+        self.log.info(
+            "{transport_name}: Listening on {where}",
+            event="http-listening",
+            transport_name=self._name,
+            where=self.base_url(),
+        )
 
     def tell_urls(
         self, resources: Iterable[tuple[IResource, str]], public_url: str | None, needs: str

@@ -23,7 +23,7 @@ from vumi.config import (
 )
 from vumi.tasks import settle
 from vumi.web.basic_auth import BasicAuthGuard
-from vumi.web.server import BoundedSite, bounded_site
+from vumi.web.server import BoundedSite
 from vumi.worker import BaseConfig, BaseWorker
 
 if TYPE_CHECKING:
@@ -177,7 +177,7 @@ class MessageStoreWebWorker(BaseWorker):
             if config.web_username is not None:
                 resource = BasicAuthGuard(resource, config.web_username, config.web_password)
             pages = {config.web_path: resource, config.health_path: _Health(self.HEALTHY)}
-            self.site = bounded_site(pages, self.clock)
+            self.site = BoundedSite.of(pages, self.clock)
             self.port = await config.twisted_endpoint.listen(self.site)
         except BaseException:
             # Not torn down otherwise, as this was not set up.
