@@ -6,8 +6,9 @@ return either, or a plain value. Knows Twisted's Deferred only: no reactor, no m
 
 from __future__ import annotations
 
+from functools import wraps
 from inspect import iscoroutine
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from twisted.internet.defer import Deferred, fail, succeed
 
@@ -20,15 +21,56 @@ if TYPE_CHECKING:
     from twisted.python.failure import Failure
 
 __all__ = [
+    "TrackedDeferred",
     "as_deferred",
     "before_all_else",
+    "deferred",
     "in_background",
     "is_pending",
     "on_outcome",
     "settle",
+    "to_wait_for",
 ]
 
+P = ParamSpec("P")
 T = TypeVar("T")
+
+
+class TrackedDeferred(Deferred[Any]):
+    """A Deferred whose outcome is tracked elsewhere: a hook that returns it need not be waited for.
+
+    It is waited for like any other once somebody has added a callback.
+    """
+
+    def has_listeners(self) -> bool:
+        """Somebody waits for this Deferred's outcome."""
+        # The public name of this list warns since Twisted 25.5, and nothing else tells.
+        return bool(self._callbacks)
+
+
+def to_wait_for(value: Any) -> Deferred[Any] | None:
+    """What has to be waited for before a hook is done.
+
+    :param value: What the hook has returned: a plain value, a Deferred or a coroutine.
+    :returns: A Deferred of the hook's result. ``None``: the hook is done, and `value` is its
+        result. That is so too for a :class:`TrackedDeferred` without listeners: the hook's last
+        act was a publish.
+    """
+    if isinstance(value, Deferred):
+        if isinstance(value, TrackedDeferred) and not value._callbacks:
+            return None
+        return value
+    return Deferred.fromCoroutine(value) if iscoroutine(value) else None
+
+
+def deferred(method: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, Deferred[T]]:
+    """Have a function that is written ``async def`` return a Deferred, for the public edge."""
+
+    @wraps(method)
+    def call(*args: P.args, **kw: P.kwargs) -> Deferred[T]:
+        return Deferred.fromCoroutine(method(*args, **kw))
+
+    return call
 
 
 def is_pending(value: Any) -> bool:

@@ -10,11 +10,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from twisted.internet.defer import Deferred
 from zope.interface import Attribute, Interface
+
+from vumi.tasks import TrackedDeferred
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+
+    from twisted.internet.defer import Deferred
 
 __all__ = [
     "MAX_BODY_BYTES",
@@ -107,7 +110,7 @@ class Delivery:
         self.source = source
 
 
-class Publication(Deferred[Any]):
+class Publication(TrackedDeferred):
     """One publish: a Deferred that fires with `result` once the broker has the message safe.
 
     It never fails while the broker is merely away: it waits. It fails with
@@ -142,11 +145,6 @@ class Publication(Deferred[Any]):
         self.number = 0
         self.safe = False
         self.returned = False
-
-    def has_listeners(self) -> bool:
-        """Somebody waits for this Deferred's outcome."""
-        # The public name of this list warns since Twisted 25.5, and nothing else tells.
-        return bool(self._callbacks)
 
 
 class IReceiver(Interface):
