@@ -26,7 +26,7 @@ from vumi.message import (
 )
 from vumi.middleware.aftermath import Aftermath
 from vumi.middleware.base import MiddlewareStack
-from vumi.tasks import settle
+from vumi.tasks import deferred, settle
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Sequence
@@ -213,11 +213,9 @@ class BaseConnector:
 
     # Life
 
-    def setup(self) -> Deferred[None]:
+    @deferred
+    async def setup(self) -> None:
         """Declare and start everything; consumers start paused."""
-        return Deferred.fromCoroutine(self._setup())
-
-    async def _setup(self) -> None:
         for kind in self.PUBLISHES:
             self._publishers[kind] = await self.worker.publish_to(f"{self.name}.{kind}")
         hooks = self._middlewares.handled_hooks()
@@ -239,11 +237,9 @@ class BaseConnector:
                 handler_timeout=getattr(self.worker, "handler_timeout", 0),
             )
 
-    def teardown(self) -> Deferred[None]:
+    @deferred
+    async def teardown(self) -> None:
         """Stop the consumers after their running handlers."""
-        return Deferred.fromCoroutine(self._teardown())
-
-    async def _teardown(self) -> None:
         for consumer in self._consumers():
             await consumer.stop()
         for inlet in self._inlets.values():
@@ -260,20 +256,16 @@ class BaseConnector:
         """All consumers are paused (or there are none)."""
         return all(consumer.paused for consumer in self._consumers())
 
-    def pause(self) -> Deferred[None]:
+    @deferred
+    async def pause(self) -> None:
         """Let no more handlers start; fires when none runs."""
-        return Deferred.fromCoroutine(self._pause())
-
-    async def _pause(self) -> None:
         pausing = [consumer.pause() for consumer in self._consumers()]
         for paused in pausing:
             await paused
 
-    def unpause(self) -> Deferred[None]:
+    @deferred
+    async def unpause(self) -> None:
         """Let messages come."""
-        return Deferred.fromCoroutine(self._unpause())
-
-    async def _unpause(self) -> None:
         unpausing = [consumer.unpause() for consumer in self._consumers()]
         for unpaused in unpausing:
             await unpaused

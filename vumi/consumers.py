@@ -20,6 +20,7 @@ from vumi.delivery import DEFAULT_HANDLER_TIMEOUT, DeliveryFlow, FlowOptions
 from vumi.errors import VumiError
 from vumi.message import Message
 from vumi.publishers import DEFAULT_EXCHANGE
+from vumi.tasks import deferred
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Mapping
@@ -119,11 +120,9 @@ class Consumer:
         """No message is handed to the handler for now."""
         return self.flow is None or self.flow.paused
 
-    def start(self) -> Deferred[Consumer]:
+    @deferred
+    async def start(self) -> Consumer:
         """Start to consume, unless :attr:`start_paused` says otherwise."""
-        return Deferred.fromCoroutine(self._start())
-
-    async def _start(self) -> Consumer:
         self.keep_consuming = True
         if not self.start_paused:
             await self._declared_flow().resume()
@@ -146,11 +145,9 @@ class Consumer:
         if self.flow is not None:
             await self.flow.drain(timeout)
 
-    def stop(self) -> Deferred[bool]:
+    @deferred
+    async def stop(self) -> bool:
         """Stop for good, after the handlers that run; what is left goes back to the queue."""
-        return Deferred.fromCoroutine(self._stop())
-
-    async def _stop(self) -> bool:
         self.keep_consuming = False
         if self.flow is not None:
             await self.flow.pause()

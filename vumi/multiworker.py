@@ -20,6 +20,7 @@ from vumi.checking import Findings, check_worker, load_worker_class
 from vumi.config import Config, ConfigDict, ConfigText, unknown_keys
 from vumi.errors import ConfigError
 from vumi.service import Worker, WorkerCreator
+from vumi.tasks import deferred
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -153,11 +154,9 @@ class MultiWorker(Worker):
 
     # Life
 
-    def startWorker(self) -> Deferred[None]:
+    @deferred
+    async def startWorker(self) -> None:
         """Make the children and start them all; fires when they run."""
-        return Deferred.fromCoroutine(self._start_children())
-
-    async def _start_children(self) -> None:
         # Each child logs its own.
         for warning in self._own_warnings(self.config):
             self.log.warn("{warning}", warning=warning, event="config-warning")
@@ -192,11 +191,9 @@ class MultiWorker(Worker):
         for listener in self._failure_listeners:
             listener(failure)
 
-    def stopWorker(self) -> Deferred[None]:
+    @deferred
+    async def stopWorker(self) -> None:
         """Stop all children at the same time; fires when each has finished what was in hand."""
-        return Deferred.fromCoroutine(self._stop_children())
-
-    async def _stop_children(self) -> None:
         workers, self.workers = self.workers, []
         stopping = [maybeDeferred(worker.stopService) for worker in workers]
         results = await DeferredList(stopping, consumeErrors=True)

@@ -37,7 +37,7 @@ T = TypeVar("T")
 
 
 class TrackedDeferred(Deferred[Any]):
-    """A Deferred whose outcome is tracked elsewhere: a hook that returns it need not be waited for.
+    """A Deferred that is tracked elsewhere: a hook that returns it is done.
 
     It is waited for like any other once somebody has added a callback.
     """

@@ -46,7 +46,7 @@ from vumi.middleware.base import (
     setup_middlewares_from_config,
 )
 from vumi.service import DEFAULT_DRAIN_TIMEOUT, Worker
-from vumi.tasks import settle
+from vumi.tasks import deferred, settle
 from vumi.utils import generate_worker_id
 
 if TYPE_CHECKING:
@@ -238,11 +238,9 @@ class BaseWorker(Worker):
 
     # Life
 
-    def startWorker(self) -> Deferred[None]:
+    @deferred
+    async def startWorker(self) -> None:
         """Bring everything up, in order."""
-        return Deferred.fromCoroutine(self._start_worker())
-
-    async def _start_worker(self) -> None:
         shown = redacted(self._static_config, self.config)
         self.log.info("Starting a", type(self).__name__, "worker with config", shown)
         for warning in self.config_warnings(self.config):
@@ -295,11 +293,9 @@ class BaseWorker(Worker):
 
     # Middleware
 
-    def setup_middleware(self) -> Deferred[None]:
+    @deferred
+    async def setup_middleware(self) -> None:
         """Make the middlewares that the config lists and set them up."""
-        return Deferred.fromCoroutine(self._setup_middleware())
-
-    async def _setup_middleware(self) -> None:
         self.middlewares = await setup_middlewares_from_config(self, self.config)
         self._middleware_stack = MiddlewareStack(self.middlewares)
 
@@ -354,11 +350,9 @@ class BaseWorker(Worker):
         """Stop one connector and forget it."""
         return self.connectors.pop(connector_name).teardown()  # type: ignore[no-any-return]  # Any
 
-    def teardown_connectors(self) -> Deferred[None]:
+    @deferred
+    async def teardown_connectors(self) -> None:
         """Stop all connectors and forget them."""
-        return Deferred.fromCoroutine(self._teardown_connectors())
-
-    async def _teardown_connectors(self) -> None:
         while self.connectors:
             await self.teardown_connector(next(iter(self.connectors)))
 
@@ -385,11 +379,9 @@ class BaseWorker(Worker):
 
     # Heartbeats
 
-    def setup_heartbeat(self) -> Deferred[None]:
+    @deferred
+    async def setup_heartbeat(self) -> None:
         """Start to publish heartbeats, if the worker has a name."""
-        return Deferred.fromCoroutine(self._setup_heartbeat())
-
-    async def _setup_heartbeat(self) -> None:
         if self._worker_id is not None:
             self._hb_pub = await self.start_publisher(
                 HeartBeatPublisher, self._gen_heartbeat_attrs

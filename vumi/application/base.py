@@ -18,7 +18,7 @@ from vumi.config import ConfigDict, ConfigText
 from vumi.connectors import IgnoreMessage
 from vumi.errors import HandleLater, HandlerRefused, InvalidEndpoint, StoreUnavailable
 from vumi.message import TransportUserMessage
-from vumi.tasks import on_outcome, settle
+from vumi.tasks import deferred, on_outcome, settle
 from vumi.worker import BaseConfig, BaseWorker
 
 if TYPE_CHECKING:
@@ -105,19 +105,15 @@ class ApplicationWorker(BaseWorker):
         self._error_reply = config.error_reply if option is not None and option.static else None
         return super()._validate_config()
 
-    def setup_connectors(self) -> Deferred[None]:
-        return Deferred.fromCoroutine(self._setup_connectors())
-
-    async def _setup_connectors(self) -> None:
+    @deferred
+    async def setup_connectors(self) -> None:
         connector = await self.setup_ri_connector(self.transport_name)
         # Looked up at each call: programs replace these on the object.
         connector.set_default_inbound_handler(self._take)
         connector.set_default_event_handler(self._take_event)
 
-    def setup_worker(self) -> Deferred[None]:
-        return Deferred.fromCoroutine(self._setup_worker())
-
-    async def _setup_worker(self) -> None:
+    @deferred
+    async def setup_worker(self) -> None:
         self._session_handlers: dict[str | None, Callable[[Any], Any]] = {
             SESSION_NEW: self.new_session,
             SESSION_CLOSE: self.close_session,
@@ -131,10 +127,8 @@ class ApplicationWorker(BaseWorker):
         if self.UNPAUSE_CONNECTORS:
             await settle(self.unpause_connectors())
 
-    def teardown_worker(self) -> Deferred[None]:
-        return Deferred.fromCoroutine(self._teardown_worker())
-
-    async def _teardown_worker(self) -> None:
+    @deferred
+    async def teardown_worker(self) -> None:
         await settle(self.pause_connectors())
         await settle(self.teardown_application())
 

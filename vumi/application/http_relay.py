@@ -21,6 +21,7 @@ from vumi.application.relay_options import (
 )
 from vumi.config import ConfigBool, ConfigText, SingleFieldFallback
 from vumi.errors import ConfigError
+from vumi.tasks import deferred
 from vumi.web.outgoing import Outcome, RequestFailed
 
 if TYPE_CHECKING:
@@ -101,10 +102,8 @@ class HTTPRelayApplication(ApplicationWorker):
 
     # Messages
 
-    def consume_user_message(self, message: TransportUserMessage) -> Deferred[None]:
-        return Deferred.fromCoroutine(self._relay_message(message))
-
-    async def _relay_message(self, message: TransportUserMessage) -> None:
+    @deferred
+    async def consume_user_message(self, message: TransportUserMessage) -> None:
         config = await self.get_config(message)
         request = self._request(config, config.url, message, f"message {message['message_id']}")
         response = await self._send(config, request)
@@ -149,14 +148,12 @@ class HTTPRelayApplication(ApplicationWorker):
     def consume_nack(self, event: TransportEvent) -> Deferred[None] | None:
         return self.relay_event(event) if self.get_static_config().relay_nack else None
 
-    def relay_event(self, event: TransportEvent) -> Deferred[None]:
+    @deferred
+    async def relay_event(self, event: TransportEvent) -> None:
         """Send an event to the service; what it answers makes no difference.
 
         :raises RequestFailed: The service has not taken it.
         """
-        return Deferred.fromCoroutine(self._relay_event(event))
-
-    async def _relay_event(self, event: TransportEvent) -> None:
         config = await self.get_config(event)
         about = f"event {event['event_id']} of message {event['user_message_id']}"
         await self._send(config, self._request(config, config.event_url, event, about))

@@ -47,7 +47,7 @@ from vumi.errors import ConfigError, InvalidEndpoint
 from vumi.message import TransportUserMessage
 from vumi.persist.config import ConfigRedis
 from vumi.persist.txredis_manager import TxRedisManager
-from vumi.tasks import settle
+from vumi.tasks import deferred, settle
 from vumi.web.limits import DEFAULT_BODY_LIMIT
 from vumi.web.overload import DEFAULT_MAX_UNCONFIRMED, OverloadGuard
 from vumi.web.server import BoundedSite
@@ -174,10 +174,8 @@ class RapidSMSRelay(ApplicationWorker):
 
     # Life
 
-    def setup_application(self) -> Deferred[None]:
-        return Deferred.fromCoroutine(self._open())
-
-    async def _open(self) -> None:
+    @deferred
+    async def setup_application(self) -> None:
         config = self.get_static_config()
         self._sender = make_sender(self)
         self._answering: set[Deferred[Any]] = set()
@@ -197,10 +195,8 @@ class RapidSMSRelay(ApplicationWorker):
                 "Whoever can connect may send messages: set 'vumi_username' and 'vumi_password'."
             )
 
-    def teardown_application(self) -> Deferred[None]:
-        return Deferred.fromCoroutine(self._close())
-
-    async def _close(self) -> None:
+    @deferred
+    async def teardown_application(self) -> None:
         listening, self.web_resource = self.web_resource, None
         if listening is not None:
             stopped: Deferred[Any] = maybeDeferred(listening.stopListening)

@@ -34,7 +34,7 @@ from vumi.broker.checks import check_names, check_publish
 from vumi.broker.interface import Exchange, IBroker, Publication, Queue
 from vumi.broker.ledger import PublishLedger
 from vumi.errors import BrokerClosed, BrokerError, ConfigError, PublishRefused, Unroutable
-from vumi.tasks import in_background
+from vumi.tasks import deferred, in_background
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -127,10 +127,8 @@ class AmqpBroker:
             self._loop = Deferred.fromCoroutine(self._run())
         return self._when_ready().addCallback(lambda _: None)
 
-    def stop(self, timeout: float = 10.0) -> Deferred[None]:
-        return Deferred.fromCoroutine(self._stop(timeout))
-
-    async def _stop(self, timeout: float) -> None:
+    @deferred
+    async def stop(self, timeout: float = 10.0) -> None:
         if self._link is not None and self._ledger.confirmed < self._ledger.published:
             await self._drained(timeout)
         self._closing = True
@@ -461,12 +459,10 @@ class AmqpBroker:
 
     # Consuming
 
-    def subscribe(
+    @deferred
+    async def subscribe(
         self, queue: str, receiver: IReceiver, prefetch: int = DEFAULT_PREFETCH
-    ) -> Deferred[ISubscription]:
-        return Deferred.fromCoroutine(self._subscribe(queue, receiver, prefetch))
-
-    async def _subscribe(self, queue: str, receiver: IReceiver, prefetch: int) -> ISubscription:
+    ) -> ISubscription:
         subscription = AmqpSubscription(self, queue, receiver, prefetch)
         link = await self._when_ready()
         self._subscriptions.append(subscription)

@@ -16,7 +16,7 @@ from vumi.broker.amqp_link import LinkLost
 from vumi.broker.interface import Delivery, ISubscription
 from vumi.broker.ledger import AckBatch
 from vumi.errors import BrokerError
-from vumi.tasks import in_background
+from vumi.tasks import deferred, in_background
 
 if TYPE_CHECKING:
     from pika.adapters.twisted_connection import TwistedChannel
@@ -208,10 +208,8 @@ class AmqpSubscription:
         channel.basic_cancel(self._consumer_tag, callback=lambda _frame: _end(cancelled, None))
         return cancelled
 
-    def close(self) -> Deferred[None]:
-        return Deferred.fromCoroutine(self._close())
-
-    async def _close(self) -> None:
+    @deferred
+    async def close(self) -> None:
         if not self._cancelled:
             await self.cancel()
         self._closed = True

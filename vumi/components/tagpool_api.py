@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from twisted.internet.defer import Deferred, inlineCallbacks
+from twisted.internet.defer import inlineCallbacks
 from twisted.web.resource import Resource
 
 from vumi.components.tagpool import TagpoolManager
@@ -17,7 +17,7 @@ from vumi.config.fields import ConfigInt
 from vumi.persist.config import ConfigRedis
 from vumi.persist.txredis_manager import TxRedisManager
 from vumi.rpc import Dict, List, Null, Tag, Unicode, signature
-from vumi.tasks import settle
+from vumi.tasks import deferred, settle
 from vumi.web.jsonrpc import JsonRpcResource
 from vumi.web.server import BoundedSite
 from vumi.worker import BaseConfig, BaseWorker
@@ -184,10 +184,8 @@ class TagpoolApiWorker(BaseWorker):
     def setup_connectors(self) -> None:
         """It has none."""
 
-    def setup_worker(self) -> Deferred[None]:
-        return Deferred.fromCoroutine(self._setup_worker())
-
-    async def _setup_worker(self) -> None:
+    @deferred
+    async def setup_worker(self) -> None:
         config = self.get_static_config()
         self.redis = await TxRedisManager.from_config(config.redis_manager)
         api = TagpoolApiServer(TagpoolManager(self.redis))
@@ -201,10 +199,8 @@ class TagpoolApiWorker(BaseWorker):
             await self.redis.close_manager()
             raise
 
-    def teardown_worker(self) -> Deferred[None]:
-        return Deferred.fromCoroutine(self._teardown_worker())
-
-    async def _teardown_worker(self) -> None:
+    @deferred
+    async def teardown_worker(self) -> None:
         if self.port is not None:
             await settle(self.port.stopListening())
         if self.site is not None:

@@ -25,7 +25,7 @@ from vumi.connectors import IgnoreMessage
 from vumi.dispatchers.fields import ConfigNames
 from vumi.dispatchers.routes import EVENT, INBOUND, OUTBOUND, RoutePlan
 from vumi.errors import DispatcherError
-from vumi.tasks import as_deferred, settle
+from vumi.tasks import as_deferred, deferred, settle
 from vumi.worker import BaseConfig, BaseWorker
 
 if TYPE_CHECKING:
@@ -131,10 +131,8 @@ class Dispatcher(BaseWorker):
 
     # Life
 
-    def setup_connectors(self) -> Deferred[None]:
-        return Deferred.fromCoroutine(self._setup_connectors())
-
-    async def _setup_connectors(self) -> None:
+    @deferred
+    async def setup_connectors(self) -> None:
         for name in self.get_configured_ri_connectors():
             connector = await self.setup_ri_connector(name)
             connector.set_default_inbound_handler(partial(self._dispatch, INBOUND, name))
@@ -143,10 +141,8 @@ class Dispatcher(BaseWorker):
             connector = await self.setup_ro_connector(name)
             connector.set_default_outbound_handler(partial(self._dispatch, OUTBOUND, name))
 
-    def setup_worker(self) -> Deferred[None]:
-        return Deferred.fromCoroutine(self._setup_worker())
-
-    async def _setup_worker(self) -> None:
+    @deferred
+    async def setup_worker(self) -> None:
         self._processes = {
             INBOUND: (self.process_inbound, self.errback_inbound),
             OUTBOUND: (self.process_outbound, self.errback_outbound),
@@ -155,10 +151,8 @@ class Dispatcher(BaseWorker):
         await settle(self.setup_dispatcher())
         await settle(self.unpause_connectors())
 
-    def teardown_worker(self) -> Deferred[None]:
-        return Deferred.fromCoroutine(self._teardown_worker())
-
-    async def _teardown_worker(self) -> None:
+    @deferred
+    async def teardown_worker(self) -> None:
         await settle(self.pause_connectors())
         await settle(self.teardown_dispatcher())
 

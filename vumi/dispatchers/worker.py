@@ -31,7 +31,7 @@ from vumi.dispatchers.router import BaseDispatchRouter
 from vumi.dispatchers.routes import EVENT, INBOUND, OUTBOUND, RoutePlan
 from vumi.errors import DispatcherError
 from vumi.loading import load_class_by_string
-from vumi.tasks import settle
+from vumi.tasks import deferred, settle
 from vumi.worker import BaseConfig, BaseWorker
 
 if TYPE_CHECKING:
@@ -201,10 +201,8 @@ class BaseDispatchWorker(BaseWorker):
 
     # Life
 
-    def setup_connectors(self) -> Deferred[None]:
-        return Deferred.fromCoroutine(self._setup_connectors())
-
-    async def _setup_connectors(self) -> None:
+    @deferred
+    async def setup_connectors(self) -> None:
         for name in self.transport_names:
             connector = await self.setup_ri_connector(name)
             connector.set_default_inbound_handler(partial(self.dispatch_inbound_message, name))
@@ -219,17 +217,13 @@ class BaseDispatchWorker(BaseWorker):
             self.exposed_event_publisher[name] = connector._publishers["event"]
             self.exposed_consumer[name] = connector._inlets["outbound"].consumer
 
-    def setup_worker(self) -> Deferred[None]:
-        return Deferred.fromCoroutine(self._setup_worker())
-
-    async def _setup_worker(self) -> None:
+    @deferred
+    async def setup_worker(self) -> None:
         await settle(self._router.setup_routing())
         await settle(self.unpause_connectors())
 
-    def teardown_worker(self) -> Deferred[None]:
-        return Deferred.fromCoroutine(self._teardown_worker())
-
-    async def _teardown_worker(self) -> None:
+    @deferred
+    async def teardown_worker(self) -> None:
         await settle(self.pause_connectors())
         await settle(self._router.teardown_routing())
 

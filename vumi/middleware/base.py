@@ -24,7 +24,7 @@ from twisted.internet.defer import Deferred
 from vumi.config import Config, ConfigError
 from vumi.errors import VumiError
 from vumi.loading import load_class_by_string
-from vumi.tasks import as_deferred, is_pending, settle
+from vumi.tasks import as_deferred, deferred, is_pending, settle
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -270,11 +270,9 @@ class MiddlewareStack:
         """Pass a message that is to be published through; fires with the message."""
         return as_deferred(self.chain("publish", kind), message, connector_name)
 
-    def teardown(self) -> Deferred[None]:
+    @deferred
+    async def teardown(self) -> None:
         """Tear down every middleware, once, in the order of publishing."""
-        return Deferred.fromCoroutine(self._teardown())
-
-    async def _teardown(self) -> None:
         if self._torn_down:
             return
         self._torn_down = True

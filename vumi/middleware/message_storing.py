@@ -37,6 +37,7 @@ from vumi.errors import HandleLater, StoreUnavailable
 from vumi.middleware.base import BaseMiddleware, BaseMiddlewareConfig
 from vumi.middleware.tagger import TaggingMiddleware
 from vumi.named_locks import NamedLocks
+from vumi.tasks import deferred
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Mapping
@@ -84,10 +85,8 @@ class StoringMiddleware(BaseMiddleware):
 
     # Life
 
-    def setup_middleware(self) -> Deferred[None]:
-        return Deferred.fromCoroutine(self._open())
-
-    async def _open(self) -> None:
+    @deferred
+    async def setup_middleware(self) -> None:
         options = self.config.store_options()
         self.store = await MessageStore.from_config(options)
         keep_for = options.get("keep_for")
@@ -95,10 +94,8 @@ class StoringMiddleware(BaseMiddleware):
             self._purge = Purge(self.store.archive, int(keep_for), self._timers())
             self._purge.start()
 
-    def teardown_middleware(self) -> Deferred[None]:
-        return Deferred.fromCoroutine(self._close())
-
-    async def _close(self) -> None:
+    @deferred
+    async def teardown_middleware(self) -> None:
         for wait in list(self._waits):
             wait.cancel()
         purge, self._purge = self._purge, None

@@ -14,6 +14,7 @@ from twisted.logger import Logger
 from vumi.middleware.base import BaseMiddleware, BaseMiddlewareConfig
 from vumi.persist.config import ConfigRedis
 from vumi.persist.txredis_manager import TxRedisManager
+from vumi.tasks import deferred
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -54,10 +55,8 @@ class StoreMiddleware(BaseMiddleware):
         self.clock: Any = None
         self._manager: Any = None
 
-    def setup_middleware(self) -> Deferred[None]:
-        return Deferred.fromCoroutine(self._open())
-
-    async def _open(self) -> None:
+    @deferred
+    async def setup_middleware(self) -> None:
         self._manager = await TxRedisManager.from_config(self.config.redis_manager)
         prefix = self.SUB_PREFIX
         self.redis = self._manager if prefix is None else self._manager.sub_manager(prefix)

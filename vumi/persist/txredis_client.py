@@ -35,7 +35,7 @@ from vumi.errors import ConfigError, StoreError
 from vumi.persist.interface import IKeyValueStore
 from vumi.persist.outages import Refused, closed, in_words, lost, unanswered, unreachable
 from vumi.persist.txredis_command import Command
-from vumi.tasks import in_background, on_outcome
+from vumi.tasks import deferred, in_background, on_outcome
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterable, Sequence
@@ -124,7 +124,8 @@ class TxRedisClient:
 
     # Life
 
-    def start(self, seconds: float) -> Deferred[None]:
+    @deferred
+    async def start(self, seconds: float) -> None:
         """Connect, trying until it works.
 
         :param seconds: How long to try.
@@ -133,9 +134,6 @@ class TxRedisClient:
         :raises StoreError: or :class:`~vumi.errors.ConfigError`: Redis does not let us in, or the
             certificates can't be used; closed too.
         """
-        return Deferred.fromCoroutine(self._start(seconds))
-
-    async def _start(self, seconds: float) -> None:
         waiter = self._start_waiter = Deferred()
         timer = self._reactor.callLater(seconds, self._give_up_start, seconds)
         self._loop = Deferred.fromCoroutine(self._run()).addCallback(self._end_start)

@@ -14,6 +14,7 @@ from vumi.persist.interface import encode_word
 from vumi.persist.redis_base import Manager
 from vumi.persist.txredis_client import TxRedisClient
 from vumi.process_reactor import process_reactor
+from vumi.tasks import deferred
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -29,7 +30,8 @@ class TxRedisManager(Manager["Deferred[Any]"]):
     call_decorator = staticmethod(inlineCallbacks)
 
     @classmethod
-    def from_config(cls, config: Mapping[str, Any]) -> Deferred[TxRedisManager]:
+    @deferred
+    async def from_config(cls, config: Mapping[str, Any]) -> TxRedisManager:
         """Connect as a worker's ``redis_manager`` option says.
 
         :param config: The options, see :class:`vumi.persist.config.RedisConfig`. Not changed.
@@ -38,10 +40,6 @@ class TxRedisManager(Manager["Deferred[Any]"]):
         :raises StoreUnavailable: There was no connection within ``connect_timeout`` seconds.
         :raises StoreError: Redis is there but refuses the login or the database.
         """
-        return Deferred.fromCoroutine(cls._from_config(config))
-
-    @classmethod
-    async def _from_config(cls, config: Mapping[str, Any]) -> TxRedisManager:
         settings = RedisConfig(config)
         warn_of_unknown(config)
         check_installed("fakeredis" if settings.address.in_process else "txredisapi")

@@ -17,7 +17,7 @@ from vumi.config import ConfigBool, ConfigText
 from vumi.connectors import IgnoreMessage
 from vumi.errors import HandleLater
 from vumi.message import TransportEvent, TransportStatus, TransportUserMessage
-from vumi.tasks import settle
+from vumi.tasks import deferred, settle
 from vumi.transports.failures import FailureMessage
 from vumi.worker import BaseConfig, BaseWorker
 
@@ -77,27 +77,21 @@ class Transport(BaseWorker):
         """The name of the connector for statuses; their routing key is ``<this>.status``."""
         return f"{self.transport_name}.status"
 
-    def setup_connectors(self) -> Deferred[None]:
-        return Deferred.fromCoroutine(self._setup_connectors())
-
-    async def _setup_connectors(self) -> None:
+    @deferred
+    async def setup_connectors(self) -> None:
         await self.setup_publish_status_connector(self.status_connector_name)
         await self.setup_ro_connector(self.transport_name)
         self.add_outbound_handler(self.handle_outbound_message)
 
-    def setup_worker(self) -> Deferred[None]:
-        return Deferred.fromCoroutine(self._setup_worker())
-
-    async def _setup_worker(self) -> None:
+    @deferred
+    async def setup_worker(self) -> None:
         self.failure_publisher = await self.publish_to(f"{self.transport_name}.failures")
         await settle(self.setup_transport())
         if self.start_message_consumer:
             await settle(self.unpause_connectors())
 
-    def teardown_worker(self) -> Deferred[None]:
-        return Deferred.fromCoroutine(self._teardown_worker())
-
-    async def _teardown_worker(self) -> None:
+    @deferred
+    async def teardown_worker(self) -> None:
         await settle(self.pause_connectors())
         await settle(self.teardown_transport())
 
@@ -201,20 +195,16 @@ class Transport(BaseWorker):
         if not self.SUPPRESS_FAILURE_EXCEPTIONS:
             failure.raiseException()
 
-    def send_failure(
+    @deferred
+    async def send_failure(
         self, message: TransportUserMessage, exception: BaseException, traceback: str
-    ) -> Deferred[None]:
+    ) -> None:
         """Publish a failure message.
 
         :param message: The outbound message that failed.
         :param exception: Why; its ``failure_code``, if it has one, is the failure's.
         :param traceback: The words for the failure's reason.
         """
-        return Deferred.fromCoroutine(self._send_failure(message, exception, traceback))
-
-    async def _send_failure(
-        self, message: TransportUserMessage, exception: BaseException, traceback: str
-    ) -> None:
         failure_message = FailureMessage(
             message=message.payload,
             failure_code=getattr(exception, "failure_code", None),

@@ -19,19 +19,20 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, ClassVar
 from uuid import uuid4
 
-from twisted.internet.defer import Deferred
 from twisted.internet.task import LoopingCall
 
 from vumi.config import ConfigFloat, ConfigInt, ConfigText
 from vumi.message import TransportUserMessage
 from vumi.persist.config import ConfigRedis
 from vumi.persist.txredis_manager import TxRedisManager
-from vumi.tasks import settle
+from vumi.tasks import deferred, settle
 from vumi.transports.failures import FailureMessage
 from vumi.worker import BaseConfig, BaseWorker
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from twisted.internet.defer import Deferred
 
 __all__ = ["FailureWorker", "FailureWorkerConfig"]
 
@@ -171,10 +172,8 @@ class FailureWorker(BaseWorker):
     def setup_connectors(self) -> None:
         """There are none: failures are no user messages."""
 
-    def setup_worker(self) -> Deferred[None]:
-        return Deferred.fromCoroutine(self._setup_worker())
-
-    async def _setup_worker(self) -> None:
+    @deferred
+    async def setup_worker(self) -> None:
         config = self.get_static_config()
         self._manager = await TxRedisManager.from_config(config.redis_manager)
         self.redis = self._manager.sub_manager(f"failures:{config.transport_name}")
@@ -193,7 +192,8 @@ class FailureWorker(BaseWorker):
             self._loop.clock = self.clock
             self._looping = self._loop.start(config.retry_delivery_period, now=False)
 
-    async def _teardown_worker(self) -> None:
+    @deferred
+    async def teardown_worker(self) -> None:
         loop, looping = self._loop, self._looping
         self._loop = self._looping = None
         if loop is not None and looping is not None:
@@ -203,9 +203,6 @@ class FailureWorker(BaseWorker):
         manager, self._manager = self._manager, None
         if manager is not None:
             await manager.close_manager()
-
-    def teardown_worker(self) -> Deferred[None]:
-        return Deferred.fromCoroutine(self._teardown_worker())
 
     def unix_time(self) -> float:
         """The time now, in seconds since 1970. For tests to override."""
@@ -262,19 +259,15 @@ class FailureWorker(BaseWorker):
 
     # What is kept
 
-    def store_failure(
+    @deferred
+    async def store_failure(
         self, message: dict[str, Any], reason: str, retry_delay: float | None = None
-    ) -> Deferred[str]:
+    ) -> str:
         """Keep a failure.
 
         :param retry_delay: Seconds after which to send the message again; ``None``: never.
         :returns: Fires with the failure's key.
         """
-        return Deferred.fromCoroutine(self._store_failure(message, reason, retry_delay))
-
-    async def _store_failure(
-        self, message: dict[str, Any], reason: str, retry_delay: float | None
-    ) -> str:
         key = f"failure.{_text(self.unix_time())}.{uuid4().hex}"
         kept = retry_delay is None
         await self._store(
@@ -330,14 +323,12 @@ class FailureWorker(BaseWorker):
         except Exception as error:  # noqa: BLE001 (the loop goes on; nothing that failed is lost)
             self.log.err(error, "Failed messages could not be sent again; trying later")
 
-    def deliver_retries(self) -> Deferred[int]:
+    @deferred
+    async def deliver_retries(self) -> int:
         """Send all that is due again.
 
         :returns: Fires with how many that were.
         """
-        return Deferred.fromCoroutine(self._deliver_retries())
-
-    async def _deliver_retries(self) -> int:
         for sent in range(AT_A_TIME):
             bucket, when = self._bucket(self.LEASE)
             key = await self._claim([TIMES, BUCKETS], [_text(self.unix_time()), bucket, when])
@@ -347,14 +338,12 @@ class FailureWorker(BaseWorker):
             await self._forget([TIMES, BUCKETS, KEYS, key], [key, bucket])
         return AT_A_TIME
 
-    def deliver_retry(self, retry_key: str, publisher: Any) -> Deferred[None]:
+    @deferred
+    async def deliver_retry(self, retry_key: str, publisher: Any) -> None:
         """Publish the message of one failure.
 
         :returns: Fires once the broker has it safe.
         """
-        return Deferred.fromCoroutine(self._deliver_retry(retry_key, publisher))
-
-    async def _deliver_retry(self, retry_key: str, publisher: Any) -> None:
         failure = await self.get_failure(retry_key)
         if "message" not in failure:
             self.log.warning("Nothing is kept of failure", retry_key, "any more; not sent again")

@@ -20,8 +20,6 @@ import hashlib
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
-from twisted.internet.defer import Deferred
-
 from vumi.application.base import ApplicationConfig, ApplicationWorker
 from vumi.application.menus.pages import (
     LEAST_ROOM,
@@ -50,7 +48,7 @@ from vumi.connectors import IgnoreMessage
 from vumi.errors import ConfigError, HandleLater, StoreUnavailable
 from vumi.persist.config import ConfigRedis
 from vumi.persist.txredis_manager import TxRedisManager
-from vumi.tasks import before_all_else, settle
+from vumi.tasks import before_all_else, deferred, settle
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -190,10 +188,8 @@ class MenuApplication(ApplicationWorker):
         self._unsaved: dict[str, Progress] = {}
         return super()._validate_config()
 
-    def setup_worker(self) -> Deferred[None]:
-        return Deferred.fromCoroutine(self._setup_menus())
-
-    async def _setup_menus(self) -> None:
+    @deferred
+    async def setup_worker(self) -> None:
         config = self.get_static_config()
         self.redis = await TxRedisManager.from_config(config.redis_manager or {})
         try:
@@ -207,10 +203,8 @@ class MenuApplication(ApplicationWorker):
             await settle(self.redis.close_manager())
             raise
 
-    def teardown_worker(self) -> Deferred[None]:
-        return Deferred.fromCoroutine(self._teardown_menus())
-
-    async def _teardown_menus(self) -> None:
+    @deferred
+    async def teardown_worker(self) -> None:
         try:
             await super().teardown_worker()
         finally:

@@ -16,7 +16,7 @@ from vumi.application.sandbox.command import SandboxCommand
 from vumi.application.sandbox.errors import SandboxError
 from vumi.application.sandbox.resources.base import SandboxResource
 from vumi.application.sandbox.resources.log import write_line
-from vumi.tasks import as_deferred, settle
+from vumi.tasks import as_deferred, deferred, settle
 
 if TYPE_CHECKING:
     from twisted.python.failure import Failure
@@ -87,11 +87,9 @@ class SandboxApi:
             raise SandboxError("There is no sandbox to talk to: call set_sandbox() before.")
         return self._sandbox
 
-    def sandbox_init(self) -> Deferred[None]:
+    @deferred
+    async def sandbox_init(self) -> None:
         """Tell all resources that a message is about to come."""
-        return Deferred.fromCoroutine(self._sandbox_init())
-
-    async def _sandbox_init(self) -> None:
         for resource in self.resources.resources.values():
             await settle(resource.sandbox_init(self))
 

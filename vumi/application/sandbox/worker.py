@@ -29,7 +29,7 @@ from vumi.application.sandbox.rlimiter import SandboxRlimiter
 from vumi.errors import ConfigError
 from vumi.log import err
 from vumi.process_reactor import process_reactor
-from vumi.tasks import on_outcome, settle
+from vumi.tasks import deferred, on_outcome, settle
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -245,10 +245,8 @@ class Sandbox(ApplicationWorker):
         self._figures: Any = None
         self._stopping = False
 
-    def setup_application(self) -> Deferred[None]:
-        return Deferred.fromCoroutine(self._setup_application())
-
-    async def _setup_application(self) -> None:
+    @deferred
+    async def setup_application(self) -> None:
         self._reactor = self._find_reactor()
         if self.get_static_config().metrics_prefix:
             self._figures = await self.start_publisher(MetricsPublisher)
@@ -264,10 +262,8 @@ class Sandbox(ApplicationWorker):
     async def _warm_up(self) -> None:
         """Get ready what can be before the first message."""
 
-    def teardown_application(self) -> Deferred[None]:
-        return Deferred.fromCoroutine(self._teardown_application())
-
-    async def _teardown_application(self) -> None:
+    @deferred
+    async def teardown_application(self) -> None:
         self._stopping = True
         closing = [pool.close() for pool in self._pools.values()]
         self._pools.clear()
@@ -293,15 +289,13 @@ class Sandbox(ApplicationWorker):
 
     # Messages and events
 
-    def process_message_in_sandbox(self, msg: TransportUserMessage) -> Deferred[int | None]:
+    @deferred
+    async def process_message_in_sandbox(self, msg: TransportUserMessage) -> int | None:
         """Have a message handled by its program.
 
         :returns: Fires with the program's exit status; with ``None`` if it did not end as it
             should, which was then logged.
         """
-        return Deferred.fromCoroutine(self._process_message(msg))
-
-    async def _process_message(self, msg: TransportUserMessage) -> int | None:
         config = await settle(self.get_config(msg))
         if config is None:
             return None
@@ -318,11 +312,9 @@ class Sandbox(ApplicationWorker):
             self._unanswered.discard(message_id)
         return status
 
-    def process_event_in_sandbox(self, event: TransportEvent) -> Deferred[int | None]:
+    @deferred
+    async def process_event_in_sandbox(self, event: TransportEvent) -> int | None:
         """Have an event handled by its program. See :meth:`process_message_in_sandbox`."""
-        return Deferred.fromCoroutine(self._process_event(event))
-
-    async def _process_event(self, event: TransportEvent) -> int | None:
         config = await settle(self.get_config(event))
         if config is None:
             return None

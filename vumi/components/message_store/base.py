@@ -7,18 +7,13 @@ operation of the store.
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from functools import wraps
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
-
-from twisted.internet.defer import Deferred
 
 from vumi.components.message_store.interface import Kind
 from vumi.errors import StoreError
 from vumi.message import format_vumi_date, parse_vumi_date
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
-
     from vumi.components.message_store.cache import MessageStoreCache
 
 __all__ = [
@@ -26,7 +21,6 @@ __all__ = [
     "StorePart",
     "as_datetime",
     "from_reverse_timestamp",
-    "gives_deferred",
     "to_reverse_timestamp",
 ]
 
@@ -54,16 +48,6 @@ class StorePart:
     def __init__(self, archive: Any, cache: MessageStoreCache | None = None) -> None:
         self.archive = archive
         self.cache: Any = cache
-
-
-def gives_deferred(method: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, Deferred[T]]:
-    """Make a method that is written ``async def`` give a Deferred."""
-
-    @wraps(method)
-    def wrapper(*args: P.args, **kw: P.kwargs) -> Deferred[T]:
-        return Deferred.fromCoroutine(method(*args, **kw))
-
-    return wrapper
 
 
 def as_datetime(value: datetime | str | None) -> datetime | None:

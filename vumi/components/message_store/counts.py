@@ -9,10 +9,11 @@ from __future__ import annotations
 import warnings
 from typing import TYPE_CHECKING, Any
 
-from vumi.components.message_store.base import StorePart, as_datetime, gives_deferred
+from vumi.components.message_store.base import StorePart, as_datetime
 from vumi.components.message_store.cache import EVENT_STATUSES
 from vumi.components.message_store.interface import Kind, Order
 from vumi.errors import StoreError
+from vumi.tasks import deferred
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -70,7 +71,7 @@ class Counts(StorePart):
         """Exact figures of messages to users. See :meth:`batch_inbound_stats`."""
         return self._stats(Kind.OUTBOUND, batch_id, start, end)
 
-    @gives_deferred
+    @deferred
     async def _stats(
         self, kind: Kind, batch_id: str, start: datetime | str | None, end: datetime | str | None
     ) -> dict[str, int]:
@@ -81,7 +82,7 @@ class Counts(StorePart):
 
     # Quick ones, of the cache
 
-    @gives_deferred
+    @deferred
     async def batch_status(self, batch_id: str) -> dict[str, int]:
         """How many events of each status a batch has, and how many messages were ``sent``.
 
@@ -94,7 +95,7 @@ class Counts(StorePart):
         counts: dict[str, int] = await self.archive.status_counts(batch_id)
         return counts
 
-    @gives_deferred
+    @deferred
     async def get_cached_inbound_message_keys(
         self, batch_id: str, start: int = 0, stop: int = -1, with_timestamp: bool = False
     ) -> list[Any]:
@@ -106,7 +107,7 @@ class Counts(StorePart):
         """
         return await self._cached_keys("inbound", batch_id, start, stop, with_timestamp)
 
-    @gives_deferred
+    @deferred
     async def get_cached_outbound_message_keys(
         self, batch_id: str, start: int = 0, stop: int = -1, with_timestamp: bool = False
     ) -> list[Any]:
@@ -140,7 +141,7 @@ class Counts(StorePart):
 
     # Keeping the cache true
 
-    @gives_deferred
+    @deferred
     async def needs_reconciliation(self, batch_id: str, delta: float = 0.01) -> bool:
         """Whether the cache's numbers of messages differ from the archive's.
 
@@ -157,7 +158,7 @@ class Counts(StorePart):
                 return True
         return False
 
-    @gives_deferred
+    @deferred
     async def reconcile_cache(
         self, batch_id: str, start_timestamp: datetime | str | None = None
     ) -> None:

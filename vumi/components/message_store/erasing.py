@@ -15,11 +15,11 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.task import LoopingCall, deferLater
 from twisted.logger import Logger
 
-from vumi.components.message_store.base import StorePart, as_datetime, gives_deferred
+from vumi.components.message_store.base import StorePart, as_datetime
 from vumi.components.message_store.interface import Kind, Order, Query
 from vumi.errors import StoreError
 from vumi.payload import utc_now
-from vumi.tasks import in_background
+from vumi.tasks import deferred, in_background
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,7 +40,7 @@ class Erasing(StorePart):
 
     log = Logger()
 
-    @gives_deferred
+    @deferred
     async def forget(
         self, address: str, dry_run: bool = False, progress: Progress | None = None
     ) -> int:
@@ -58,7 +58,7 @@ class Erasing(StorePart):
             await self._uncount(address)
         return await self._all_steps(lambda: self.archive.forget(address, STEP), progress)
 
-    @gives_deferred
+    @deferred
     async def delete_before(
         self, time: datetime | str, dry_run: bool = False, progress: Progress | None = None
     ) -> int:

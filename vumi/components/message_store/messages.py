@@ -11,9 +11,10 @@ from uuid import uuid4
 
 from twisted.logger import Logger
 
-from vumi.components.message_store.base import StorePart, gives_deferred
+from vumi.components.message_store.base import StorePart
 from vumi.components.message_store.interface import Batch, CurrentTag, Kind
 from vumi.errors import StoreError
+from vumi.tasks import deferred
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -62,7 +63,7 @@ class Messages(StorePart):
         """Store a message to a user. See :meth:`add_inbound_message`."""
         return self._add(Kind.OUTBOUND, msg, tag, batch_id, batch_ids)
 
-    @gives_deferred
+    @deferred
     async def add_event(
         self, event: TransportEvent, batch_ids: Iterable[str] | None = None
     ) -> None:
@@ -75,7 +76,7 @@ class Messages(StorePart):
         )
         await self._tell_cache(stored.batch_ids, lambda batch: self.cache.add_event(batch, event))
 
-    @gives_deferred
+    @deferred
     async def _add(
         self,
         kind: Kind,
@@ -116,12 +117,12 @@ class Messages(StorePart):
                     error=str(error),
                 )
 
-    @gives_deferred
+    @deferred
     async def get_inbound_message(self, msg_id: str) -> TransportUserMessage | None:
         """Find a message from a user."""
         return await self._get(Kind.INBOUND, msg_id)
 
-    @gives_deferred
+    @deferred
     async def get_outbound_message(self, msg_id: str) -> TransportUserMessage | None:
         """Find a message to a user."""
         return await self._get(Kind.OUTBOUND, msg_id)
@@ -130,13 +131,13 @@ class Messages(StorePart):
         stored: StoredMessage | None = await self.archive.get_message(kind, msg_id)
         return None if stored is None else stored.message
 
-    @gives_deferred
+    @deferred
     async def get_event(self, event_id: str) -> TransportEvent | None:
         """Find an event."""
         stored: StoredEvent | None = await self.archive.get_event(event_id)
         return None if stored is None else stored.event
 
-    @gives_deferred
+    @deferred
     async def get_events_for_message(self, message_id: str) -> list[TransportEvent]:
         """All events about a message to a user, oldest first."""
         events: list[TransportEvent] = []
@@ -155,7 +156,7 @@ class Messages(StorePart):
 class Batches(StorePart):
     """The operations on batches and tags."""
 
-    @gives_deferred
+    @deferred
     async def batch_start(self, tags: Iterable[Sequence[str]] = (), **metadata: str) -> str:
         """Start a batch. Messages with one of these tags belong to it from now on.
 
@@ -171,7 +172,7 @@ class Batches(StorePart):
             await self.cache.batch_start(batch.batch_id)
         return batch.batch_id
 
-    @gives_deferred
+    @deferred
     async def batch_done(self, batch_id: str) -> None:
         """End a batch: no more messages come to it by its tags. Those that are there stay."""
         batch: Batch | None = await self.archive.get_batch(batch_id)
@@ -186,13 +187,13 @@ class Batches(StorePart):
         if own:
             await self.archive.set_current_batch(own, None)
 
-    @gives_deferred
+    @deferred
     async def get_batch(self, batch_id: str) -> Batch | None:
         """Find a batch."""
         batch: Batch | None = await self.archive.get_batch(batch_id)
         return batch
 
-    @gives_deferred
+    @deferred
     async def get_tag_info(self, tag: Sequence[str]) -> CurrentTag:
         """What a tag is used for; of a tag never heard of, that it is used for nothing."""
         wanted = as_tag(tag)

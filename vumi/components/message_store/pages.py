@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import Deferred, succeed
 
-from vumi.components.message_store.base import StorePart, as_datetime, gives_deferred
+from vumi.components.message_store.base import StorePart, as_datetime
 from vumi.components.message_store.interface import Kind, Order
 from vumi.message import format_vumi_date
+from vumi.tasks import deferred
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -104,12 +105,12 @@ class Listings(StorePart):
     in UTC or datetimes, and what is of that very time belongs to it.
     """
 
-    @gives_deferred
+    @deferred
     async def batch_inbound_keys(self, batch_id: str) -> list[str]:
         """The ids of all messages from users. Of a large batch better take pages."""
         return await self._all_keys(Kind.INBOUND, batch_id)
 
-    @gives_deferred
+    @deferred
     async def batch_outbound_keys(self, batch_id: str) -> list[str]:
         """The ids of all messages to users. Of a large batch better take pages."""
         return await self._all_keys(Kind.OUTBOUND, batch_id)
@@ -209,7 +210,7 @@ class Listings(StorePart):
         """
         return self._newest(Kind.EVENT, batch_id, max_results, start, end)
 
-    @gives_deferred
+    @deferred
     async def message_event_keys(self, msg_id: str) -> list[str]:
         """The ids of all events about one outbound message."""
         page: IndexPage | None = await self._message_events(msg_id, _key, None)

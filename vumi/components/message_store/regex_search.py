@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any
 from twisted.internet.threads import deferToThread
 from twisted.logger import Logger
 
-from vumi.components.message_store.base import DIRECTIONS, StorePart, gives_deferred
+from vumi.components.message_store.base import DIRECTIONS, StorePart
 from vumi.components.message_store.interface import Kind
 from vumi.errors import StoreError
 from vumi.linear_regex import LinearRegex, PatternError
 from vumi.message import format_vumi_date
-from vumi.tasks import in_background
+from vumi.tasks import deferred, in_background
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -100,12 +100,12 @@ class RegexSearch(StorePart):
 
     log = Logger()
 
-    @gives_deferred
+    @deferred
     async def batch_inbound_keys_matching(self, batch_id: str, query: Query) -> list[str]:
         """The ids of messages from users that a query finds: see :func:`query_matcher`."""
         return await self._all_matching(Kind.INBOUND, batch_id, query)
 
-    @gives_deferred
+    @deferred
     async def batch_outbound_keys_matching(self, batch_id: str, query: Query) -> list[str]:
         """The ids of messages to users that a query finds."""
         return await self._all_matching(Kind.OUTBOUND, batch_id, query)
@@ -130,7 +130,7 @@ class RegexSearch(StorePart):
 
     # Searches in the background
 
-    @gives_deferred
+    @deferred
     async def find_inbound_keys_matching(
         self, batch_id: str, query: Query, ttl: int | None = None, wait: bool = False
     ) -> str:
@@ -144,7 +144,7 @@ class RegexSearch(StorePart):
         """
         return await self._find("inbound", batch_id, query, ttl, wait)
 
-    @gives_deferred
+    @deferred
     async def find_outbound_keys_matching(
         self, batch_id: str, query: Query, ttl: int | None = None, wait: bool = False
     ) -> str:
@@ -199,7 +199,7 @@ class RegexSearch(StorePart):
         """Whether a search still goes on."""
         return self._ask(lambda: self._results().is_query_in_progress(batch_id, token))
 
-    @gives_deferred
+    @deferred
     async def _ask(self, question: Callable[[], Deferred[Any]]) -> Any:
         return await question()
 

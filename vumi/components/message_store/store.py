@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from vumi.components.message_store.base import gives_deferred
 from vumi.components.message_store.cache import MessageStoreCache
 from vumi.components.message_store.config import MessageStoreConfig
 from vumi.components.message_store.counts import Counts
@@ -16,6 +15,7 @@ from vumi.components.message_store.erasing import Erasing
 from vumi.components.message_store.messages import Batches, Messages
 from vumi.components.message_store.pages import Listings
 from vumi.components.message_store.regex_search import RegexSearch
+from vumi.tasks import deferred
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -47,7 +47,7 @@ class MessageStore(Batches, Messages, Listings, Counts, RegexSearch, Erasing):
         return self.archive
 
     @classmethod
-    @gives_deferred
+    @deferred
     async def from_config(
         cls, config: Mapping[str, Any] | str, reactor: Any = None, *, create: bool = True
     ) -> Any:
@@ -75,7 +75,7 @@ class MessageStore(Batches, Messages, Listings, Counts, RegexSearch, Erasing):
         store._closes_redis = redis
         return store
 
-    @gives_deferred
+    @deferred
     async def close(self) -> None:
         """Finish what is being written, and let go of the archive.
 

@@ -11,8 +11,6 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from twisted.internet.defer import Deferred
-
 from vumi.config import ConfigInt, ConfigText
 from vumi.dispatchers.router import (
     BaseDispatchRouter,
@@ -22,7 +20,7 @@ from vumi.dispatchers.router import (
 )
 from vumi.errors import DispatcherError
 from vumi.persist.config import ConfigRedis
-from vumi.tasks import before_all_else
+from vumi.tasks import before_all_else, deferred
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -88,11 +86,9 @@ class RememberingRouter(BaseDispatchRouter):
         super().read_options(options)
         self._expiry: int = options.expire_routing_memory or DEFAULT_EXPIRY
 
-    def setup_routing(self) -> Deferred[None]:
+    @deferred
+    async def setup_routing(self) -> None:
         """Connect to Redis. A subclass that overrides this must call it."""
-        return Deferred.fromCoroutine(self._connect())
-
-    async def _connect(self) -> None:
         if not self.remembers:
             return
         # Here, so that other routers need no Redis client.
@@ -103,11 +99,9 @@ class RememberingRouter(BaseDispatchRouter):
         # As a whole, so that nothing is remembered for ever.
         self._remember = self.redis.script(REMEMBER, repeatable=True)
 
-    def teardown_routing(self) -> Deferred[None]:
+    @deferred
+    async def teardown_routing(self) -> None:
         """Let go of Redis. A subclass that overrides this must call it."""
-        return Deferred.fromCoroutine(self._disconnect())
-
-    async def _disconnect(self) -> None:
         manager, self._manager, self.redis, self._remember = self._manager, None, None, None
         if manager is not None:
             await manager.close_manager()
@@ -148,35 +142,25 @@ class RememberingRouter(BaseDispatchRouter):
             )
         return str(name)
 
-    def send_remembered(
-        self, publish: Callable[[], Any], msg: TransportUserMessage
-    ) -> Deferred[None]:
+    @deferred
+    async def send_remembered(self, publish: Callable[[], Any], msg: TransportUserMessage) -> None:
         """Keep who sent a message, then publish it."""
-        return Deferred.fromCoroutine(self._send_remembered(publish, msg))
-
-    async def _send_remembered(
-        self, publish: Callable[[], Any], msg: TransportUserMessage
-    ) -> None:
         await before_all_else(self.remember(msg))
         await issued(publish())
 
-    def event_to_sender(
+    @deferred
+    async def event_to_sender(
         self,
         publish: Callable[[str, Any], Any],
         msg: TransportEvent,
         otherwise: Sequence[str] = (),
-    ) -> Deferred[None]:
+    ) -> None:
         """Publish an event to who sent the message that it is about.
 
         :param publish: Takes an exposed name and an event.
         :param otherwise: The exposed names that get it if that is not known.
         :raises DispatcherError: It is not known, and there are none.
         """
-        return Deferred.fromCoroutine(self._event_to_sender(publish, msg, otherwise))
-
-    async def _event_to_sender(
-        self, publish: Callable[[str, Any], Any], msg: TransportEvent, otherwise: Sequence[str]
-    ) -> None:
         try:
             names: Sequence[str] = (await before_all_else(self.recall(msg["user_message_id"])),)
         except DispatcherError:

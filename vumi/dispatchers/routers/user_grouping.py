@@ -5,17 +5,17 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from twisted.internet.defer import Deferred
-
 from vumi.dispatchers.fields import ConfigNameMapping, ConfigNamesMapping
 from vumi.dispatchers.router import issued
 from vumi.dispatchers.routers.remembering import RememberingConfig, RememberingRouter
 from vumi.dispatchers.routers.simple import SimpleDispatchConfig, SimpleDispatchRouter
 from vumi.dispatchers.routes import EVENT, INBOUND, Route
-from vumi.tasks import before_all_else
+from vumi.tasks import before_all_else, deferred
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from twisted.internet.defer import Deferred
 
     from vumi.config import Config
     from vumi.message import TransportEvent, TransportUserMessage
@@ -62,21 +62,17 @@ class UserGroupingRouter(RememberingRouter, SimpleDispatchRouter):
     def _transports_without_route(self) -> Iterator[str]:
         return iter(())
 
-    def dispatch_inbound_message(self, msg: TransportUserMessage) -> Any:
-        return Deferred.fromCoroutine(self._to_group(msg))
-
-    async def _to_group(self, msg: TransportUserMessage) -> None:
+    @deferred
+    async def dispatch_inbound_message(self, msg: TransportUserMessage) -> None:
         group = await before_all_else(self.get_group_for_user(msg.user()))
         await issued(self.dispatcher.publish_inbound_message(self.groups[group], msg))
 
-    def get_group_for_user(self, user_id: str | None) -> Deferred[str]:
+    @deferred
+    async def get_group_for_user(self, user_id: str | None) -> str:
         """The group that a user is in; from now on, if he was in none.
 
         :param user_id: The user's address. Who has none is not remembered.
         """
-        return Deferred.fromCoroutine(self._group_of(user_id))
-
-    async def _group_of(self, user_id: str | None) -> str:
         if user_id is None:
             return await self.get_next_group()
         key = f"user:{user_id}"

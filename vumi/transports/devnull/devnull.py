@@ -9,18 +9,18 @@ import random
 from typing import TYPE_CHECKING, Any, ClassVar
 from uuid import uuid4
 
-from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
 from vumi.broker import Publication
 from vumi.config import ConfigFloat, ConfigText
 from vumi.message import TransportUserMessage
-from vumi.tasks import in_background
+from vumi.tasks import deferred, in_background
 from vumi.transports.base import Transport, TransportConfig
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from twisted.internet.defer import Deferred
     from twisted.internet.interfaces import IDelayedCall
 
     Publish = Callable[[], Deferred[Any]]
@@ -91,13 +91,16 @@ class DevNullTransport(Transport):
         #: The timers of late delivery reports, and what they will do
         self._late: dict[IDelayedCall, Publish] = {}
 
-    def teardown_transport(self) -> Deferred[None]:
-        return Deferred.fromCoroutine(self._report_now())
+    @deferred
+    async def teardown_transport(self) -> None:
+        """Give all late delivery reports now: later there is nobody to give them."""
+        late, self._late = self._late, {}
+        for timer, publish in late.items():
+            timer.cancel()
+            await _issued(publish())
 
-    def handle_outbound_message(self, message: TransportUserMessage) -> Deferred[None]:
-        return Deferred.fromCoroutine(self._swallow(message))
-
-    async def _swallow(self, message: TransportUserMessage) -> None:
+    @deferred
+    async def handle_outbound_message(self, message: TransportUserMessage) -> None:
         config = self.get_static_config()
         message_id = message["message_id"]
         if not self._happens(config.ack_rate):
@@ -137,13 +140,6 @@ class DevNullTransport(Transport):
             timer = self.clock.callLater(delay, due)
             self._late[timer] = publish
         else:
-            await _issued(publish())
-
-    async def _report_now(self) -> None:
-        """Give all late delivery reports now: later there is nobody to give them."""
-        late, self._late = self._late, {}
-        for timer, publish in late.items():
-            timer.cancel()
             await _issued(publish())
 
 

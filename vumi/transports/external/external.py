@@ -12,11 +12,9 @@ from hmac import compare_digest
 from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import quote
 
-from twisted.internet.defer import Deferred
-
 from vumi.config.redact import MASK
 from vumi.persist.txredis_manager import TxRedisManager
-from vumi.tasks import settle
+from vumi.tasks import deferred, settle
 from vumi.transports.external.login import Login
 from vumi.transports.external.options import ExternalTransportConfig
 from vumi.transports.external.reading import Document, Unreadable
@@ -235,10 +233,8 @@ class ExternalTransport(HttpSmsTransport):
     def _values(self, message: TransportUserMessage) -> dict[str, str | None]:
         return message_values(message, self._plan.secrets, self._plan.metadata)
 
-    def send(self, message: TransportUserMessage) -> Any:
-        return Deferred.fromCoroutine(self._send_parts(message))
-
-    async def _send_parts(self, message: TransportUserMessage) -> str:
+    @deferred
+    async def send(self, message: TransportUserMessage) -> str:
         """Send a message in as many requests as it takes.
 
         :returns: The network's ids, with commas between.

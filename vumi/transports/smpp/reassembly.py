@@ -23,14 +23,16 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
 from vumi.codecs.gsm_shifts import Shifts
+from vumi.tasks import deferred
 from vumi.transports.smpp.udh import Part
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from twisted.internet.defer import Deferred
 
 __all__ = ["MultipartLimits", "MultipartMessages"]
 
@@ -184,15 +186,13 @@ class MultipartMessages:
         self._add = redis.script(ADD, repeatable=True)
         self._finish = redis.script(FINISH, repeatable=True)
 
-    def add(self, from_addr: str, to_addr: str, part: Part) -> Deferred[list[Part] | None]:
+    @deferred
+    async def add(self, from_addr: str, to_addr: str, part: Part) -> list[Part] | None:
         """Keep a part.
 
         :returns: Fires with all parts in order if this was the last one; ``None`` if others are
             missing; an empty list if it belongs to a message that was done with before.
         """
-        return Deferred.fromCoroutine(self._add_part(from_addr, to_addr, part))
-
-    async def _add_part(self, from_addr: str, to_addr: str, part: Part) -> list[Part] | None:
         limits = self._limits
         forgotten, outcome, *parts = await self._add(
             _keys(from_addr, to_addr, part),

@@ -12,10 +12,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
-from vumi.tasks import on_outcome
+from vumi.tasks import deferred, on_outcome
 
 if TYPE_CHECKING:
     from twisted.internet.interfaces import IReactorTime
@@ -79,15 +78,13 @@ class RedisSequence:
         self._stopped = False
         self._retry: Any = None
 
-    def start(self) -> Deferred[None]:
+    @deferred
+    async def start(self) -> None:
         """Take the first block.
 
         :returns: Fires when there are numbers.
         :raises StoreError: There is no block to be had.
         """
-        return Deferred.fromCoroutine(self._start())
-
-    async def _start(self) -> None:
         self._begin(await self._take_block([self._key], [self._block, self._highest]))
 
     def stop(self) -> None:

@@ -21,7 +21,7 @@ from vumi.config import ConfigError
 from vumi.errors import VumiError
 from vumi.message import TransportUserMessage
 from vumi.persist.txredis_manager import TxRedisManager
-from vumi.tasks import in_background, settle
+from vumi.tasks import deferred, in_background, settle
 from vumi.token_bucket import TokenBucket
 from vumi.transports.base import Transport
 from vumi.transports.smpp.config import SmppTransportConfig
@@ -149,10 +149,8 @@ class SmppTransceiverTransport(Transport):
 
     # Life
 
-    def setup_transport(self) -> Deferred[None]:
-        return Deferred.fromCoroutine(self._open())
-
-    async def _open(self) -> None:
+    @deferred
+    async def setup_transport(self) -> None:
         config = self.get_static_config()
         self.codec = config.codec_class()
         self._decoding_error = config.deliver_sm_decoding_error
@@ -217,10 +215,8 @@ class SmppTransceiverTransport(Transport):
             getattr(config, name)(self, getattr(config, f"{name}_config")) for name in PROCESSORS
         )
 
-    def teardown_transport(self) -> Deferred[None]:
-        return Deferred.fromCoroutine(self._close())
-
-    async def _close(self) -> None:
+    @deferred
+    async def teardown_transport(self) -> None:
         if self.service is not None:
             await settle(self.service.stopService())
         for part in (self._sender, self._outbox, *self._sequences):

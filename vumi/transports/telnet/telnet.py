@@ -32,7 +32,7 @@ from vumi.config import (
     ServerEndpointFallback,
 )
 from vumi.message import TransportUserMessage, utc_now
-from vumi.tasks import settle
+from vumi.tasks import deferred, settle
 from vumi.transports.base import Transport, TransportConfig
 from vumi.transports.telnet.connection import TelnetConnection
 from vumi.transports.telnet.outbox import Outboxes
@@ -156,10 +156,8 @@ class TelnetServerTransport(Transport):
 
     # Life
 
-    def setup_transport(self) -> Deferred[None]:
-        return Deferred.fromCoroutine(self._open())
-
-    async def _open(self) -> None:
+    @deferred
+    async def setup_transport(self) -> None:
         config = self.get_static_config()
         # An outbox that was drained takes no more.
         self._outboxes = Outboxes(
@@ -183,10 +181,8 @@ class TelnetServerTransport(Transport):
         connection.max_unread = self.get_static_config().max_unread
         return connection
 
-    def teardown_transport(self) -> Deferred[None]:
-        return Deferred.fromCoroutine(self._close())
-
-    async def _close(self) -> None:
+    @deferred
+    async def teardown_transport(self) -> None:
         server, self.telnet_server = self.telnet_server, None
         if server is not None:
             await settle(server.stopListening())

@@ -11,16 +11,16 @@ import sys
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
-from twisted.internet.defer import Deferred
-
 from vumi.config import null_required_fields, unknown_keys
 from vumi.errors import ConfigError
 from vumi.loading import load_class_by_string
 from vumi.log import WrappingLogger
-from vumi.tasks import as_deferred, settle
+from vumi.tasks import as_deferred, deferred, settle
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from twisted.internet.defer import Deferred
 
     from vumi.application.sandbox.api import SandboxApi
     from vumi.application.sandbox.command import SandboxCommand
@@ -193,21 +193,17 @@ class SandboxResources:
         resource_class = _load(config.pop("cls"))
         return resource_class(name, self.app_worker, config)
 
-    def setup_resources(self) -> Deferred[None]:
+    @deferred
+    async def setup_resources(self) -> None:
         """Set all up, one after the other."""
-        return Deferred.fromCoroutine(self._setup())
-
-    async def _setup(self) -> None:
         for resource in self.resources.values():
             # Also torn down when it came up only in part.
             self._set_up.append(resource)
             await settle(resource.setup())
 
-    def teardown_resources(self) -> Deferred[None]:
+    @deferred
+    async def teardown_resources(self) -> None:
         """Tear down what was set up, in the opposite order, whatever fails on the way."""
-        return Deferred.fromCoroutine(self._teardown())
-
-    async def _teardown(self) -> None:
         failure: BaseException | None = None
         while self._set_up:
             resource = self._set_up.pop()

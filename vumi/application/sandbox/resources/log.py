@@ -15,7 +15,7 @@ from vumi.application.sandbox.resources.base import SandboxResource
 from vumi.application.sandbox.tokens import TokenBuckets
 from vumi.config import Config, ConfigFloat, ConfigInt
 from vumi.log import info as write_log
-from vumi.tasks import settle
+from vumi.tasks import deferred, settle
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -97,15 +97,11 @@ class LoggingResource(SandboxResource):
         write_line(api.sandbox_id, msg, level)
         return succeed(None)
 
-    def handle_log(
+    @deferred
+    async def handle_log(
         self, api: SandboxApi, command: SandboxCommand, level: int | None = None
-    ) -> Deferred[SandboxCommand]:
-        """Log a line at a level."""
-        return Deferred.fromCoroutine(self._handle(api, command, level))
-
-    async def _handle(
-        self, api: SandboxApi, command: SandboxCommand, level: int | None
     ) -> SandboxCommand:
+        """Log a line at a level."""
         given = command.get("level")
         if given is None:
             given = logging.INFO if level is None else level

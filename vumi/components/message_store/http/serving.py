@@ -21,7 +21,7 @@ from vumi.config import (
     ConfigText,
     ServerEndpointFallback,
 )
-from vumi.tasks import settle
+from vumi.tasks import deferred, settle
 from vumi.web.basic_auth import BasicAuthGuard
 from vumi.web.server import BoundedSite
 from vumi.worker import BaseConfig, BaseWorker
@@ -166,10 +166,8 @@ class MessageStoreWebWorker(BaseWorker):
     def setup_connectors(self) -> None:
         """It has none."""
 
-    def setup_worker(self) -> Deferred[None]:
-        return Deferred.fromCoroutine(self._setup_worker())
-
-    async def _setup_worker(self) -> None:
+    @deferred
+    async def setup_worker(self) -> None:
         config = self.get_static_config()
         self.store = await MessageStore.from_config(config.store_options())
         try:

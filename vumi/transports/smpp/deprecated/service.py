@@ -8,11 +8,10 @@ from __future__ import annotations
 from itertools import count
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
 from vumi.config import ConfigInt, ConfigServerEndpoint, ConfigText, ServerEndpointFallback
-from vumi.tasks import in_background
+from vumi.tasks import deferred, in_background
 from vumi.transports.smpp.constants import CommandId, CommandStatus, EsmClass
 from vumi.transports.smpp.pdu import DeliverSm
 from vumi.transports.smpp.session import SessionSettings
@@ -71,11 +70,9 @@ class SmppService(BaseWorker):
     def setup_connectors(self) -> None:
         """It has none: nothing of what is sent to it goes anywhere."""
 
-    def setup_worker(self) -> Deferred[None]:
+    @deferred
+    async def setup_worker(self) -> None:
         """Listen."""
-        return Deferred.fromCoroutine(self._listen())
-
-    async def _listen(self) -> None:
         config = self.get_static_config()
         self._ids = count(1)
         factory = SmscProtocolFactory(

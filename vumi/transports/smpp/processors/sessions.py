@@ -9,12 +9,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from twisted.internet.defer import Deferred
-
 from vumi.components.session import SessionManager
 from vumi.config import ConfigInt
 from vumi.message import TransportUserMessage
-from vumi.tasks import in_background
+from vumi.tasks import deferred, in_background
 from vumi.transports.smpp.processors.deliver import (
     DeliverShortMessageProcessor,
     DeliverShortMessageProcessorConfig,
@@ -95,10 +93,8 @@ class SessionDeliverProcessor(DeliverShortMessageProcessor):
         """What was dialled, from the first PDU of a session."""
         return self.decode_message(pdu)
 
-    def handle_ussd_message(self, pdu: Any, ussd: UssdPdu) -> Any:
-        return Deferred.fromCoroutine(self._handle_session(pdu, ussd))
-
-    async def _handle_session(self, pdu: Any, ussd: UssdPdu) -> None:
+    @deferred
+    async def handle_ussd_message(self, pdu: Any, ussd: UssdPdu) -> None:
         event = self.session_event_of(ussd)
         key = session_key(pdu.source_addr, ussd.session)
         content: str | None = None
