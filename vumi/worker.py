@@ -22,6 +22,7 @@ from vumi.blinkenlights.heartbeat.publisher import HeartBeatMessage, HeartBeatPu
 from vumi.broker.queue_types import DEFAULT_DELIVERY_LIMIT, QUEUE_TYPES
 from vumi.config import (
     Config,
+    ConfigChoice,
     ConfigError,
     ConfigFloat,
     ConfigInt,
@@ -78,34 +79,43 @@ class BaseConfig(Config):
         "those waiting for confirmations included. Null is no limit.",
         default=DEFAULT_PREFETCH,
         static=True,
+        lowest=0,
+        highest=65535,
     )
     worker_concurrency = ConfigInt(
         "How many messages of one queue are handled at a time. Those of one conversation are "
         "always handled in order. 1 is strictly one after another.",
         default=DEFAULT_CONCURRENCY,
         static=True,
+        lowest=1,
     )
     handler_timeout = ConfigFloat(
         "How long the handling of one message may take, in seconds. The message then becomes a "
         "dead letter. 0 is no limit.",
         default=DEFAULT_HANDLER_TIMEOUT,
         static=True,
+        lowest=0,
     )
     drain_timeout = ConfigFloat(
         "How long a worker that is told to stop may go on with the messages in hand, in seconds.",
         default=DEFAULT_DRAIN_TIMEOUT,
         static=True,
+        lowest=0,
     )
-    amqp_exchange_type = ConfigText(
+    amqp_exchange_type = ConfigChoice(
         "The type that the exchange 'vumi' is declared with: topic or direct. One that exists "
         "with the other type is used as it is.",
+        choices=EXCHANGE_TYPES,
         default="topic",
+        nullable=False,
         static=True,
     )
-    amqp_queue_type = ConfigText(
+    amqp_queue_type = ConfigChoice(
         "The type that queues are declared with: classic or quorum (replicated over a RabbitMQ "
         "cluster). A queue that exists with the other type is used as it is.",
+        choices=QUEUE_TYPES,
         default="classic",
+        nullable=False,
         static=True,
     )
     amqp_delivery_limit = ConfigInt(
@@ -120,27 +130,6 @@ class BaseConfig(Config):
         "publish_priority. Each is configured by the section of its name.",
         static=True,
     )
-
-    def post_validate(self) -> None:
-        super().post_validate()
-        for name, allowed in (
-            ("amqp_exchange_type", EXCHANGE_TYPES),
-            ("amqp_queue_type", QUEUE_TYPES),
-        ):
-            value = getattr(self, name)
-            if value not in allowed:
-                self.raise_config_error(
-                    f"Field '{name}' must be one of {', '.join(allowed)}, not {value!r}."
-                )
-        if self.worker_concurrency is not None and self.worker_concurrency < 1:
-            self.raise_config_error("Field 'worker_concurrency' must be at least 1.")
-        for name in ("handler_timeout", "drain_timeout"):
-            seconds = getattr(self, name)
-            # Written so that NaN is refused too.
-            if seconds is not None and not seconds >= 0:
-                self.raise_config_error(f"Field '{name}' must not be negative.")
-        if self.amqp_prefetch_count is not None and not 0 <= self.amqp_prefetch_count < 65536:
-            self.raise_config_error("Field 'amqp_prefetch_count' must be from 0 to 65535.")
 
 
 class BaseWorker(Worker):

@@ -39,6 +39,7 @@ from vumi.config import (
     ConfigContext,
     ConfigInt,
     ConfigList,
+    ConfigPort,
     ConfigServerEndpoint,
     ConfigText,
     ServerEndpointFallback,
@@ -89,7 +90,9 @@ class RapidSMSRelayConfig(RelayConfig):
         static=True,
         fallbacks=[ServerEndpointFallback("web_host", "web_port")],
     )
-    web_port = ConfigInt("The port to listen on, if there is no twisted_endpoint.", static=True)
+    web_port = ConfigPort(
+        "The port to listen on, if there is no twisted_endpoint.", static=True, any_free=True
+    )
     web_host = ConfigText(
         "The address to listen on, if there is no twisted_endpoint; all if left out.", static=True
     )
@@ -97,12 +100,16 @@ class RapidSMSRelayConfig(RelayConfig):
         "How big a request from RapidSMS may be, in bytes.",
         default=DEFAULT_BODY_LIMIT,
         static=True,
+        lowest=1,
+        nullable=False,
     )
     max_unconfirmed = ConfigInt(
         "How many messages may wait for the broker. With more, and while the broker is away, "
         "requests are answered 503.",
         default=DEFAULT_MAX_UNCONFIRMED,
         static=True,
+        lowest=1,
+        nullable=False,
     )
     redis_manager = ConfigRedis(
         "The key-value store, in which messages are kept for replies.", default={}, static=True
@@ -116,7 +123,10 @@ class RapidSMSRelayConfig(RelayConfig):
     vumi_password = ConfigText("The password that RapidSMS logs in with.", secret=True)
     vumi_auth_method = ConfigText("How RapidSMS logs in; there is 'basic' only.", default="basic")
     vumi_reply_timeout = ConfigInt(
-        "How long RapidSMS may take to answer a message by its id, in seconds.", default=600
+        "How long RapidSMS may take to answer a message by its id, in seconds.",
+        default=600,
+        lowest=1,
+        nullable=False,
     )
     allowed_endpoints = ConfigList(
         "The endpoints that RapidSMS may send messages to.", default=["default"]
@@ -146,9 +156,6 @@ class RapidSMSRelayConfig(RelayConfig):
             self.raise_config_error(
                 "Fields 'vumi_username' and 'vumi_password' must be given both or not at all."
             )
-        for name in ("body_limit", "max_unconfirmed", "vumi_reply_timeout"):
-            if given[name] is None or given[name] < 1:
-                self.raise_config_error(f"Field '{name}' must be at least 1.")
 
 
 class RapidSMSRelay(ApplicationWorker):

@@ -5,7 +5,6 @@ Knows options and :mod:`vumi.web.outgoing`; knows no particular service.
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Any
 from urllib.parse import ParseResult
 
@@ -26,6 +25,8 @@ if TYPE_CHECKING:
     from vumi.application.base import ApplicationWorker
 
 __all__ = ["ConfigHttpMethod", "ConfigHttpUrl", "RelayConfig", "make_request", "make_sender"]
+
+FROM_0_UP = "must be a number from 0 up."
 
 JSON = "application/json; charset=utf-8"
 
@@ -66,6 +67,8 @@ class RelayConfig(ApplicationConfig):
         "How long the service may take to answer a request, in seconds, connecting included.",
         default=DEFAULT_TIMEOUT,
         static=True,
+        above=0,
+        nullable=False,
     )
     retries = ConfigInt(
         "How often a request is sent again if the service can't be reached, does not answer in "
@@ -74,21 +77,34 @@ class RelayConfig(ApplicationConfig):
         "200 to 299 makes it one at once.",
         default=3,
         static=True,
+        lowest=0,
+        wording=FROM_0_UP,
+        nullable=False,
     )
     retry_delay = ConfigFloat(
         "How long to wait before a request is sent again for the first time, in seconds. Each "
         "further wait is twice as long, and up to as much again, at random, is added.",
         default=1.0,
         static=True,
+        lowest=0,
+        wording=FROM_0_UP,
+        nullable=False,
     )
     retry_max_delay = ConfigFloat(
         "What these waits don't grow over, in seconds, nor what the service asks for by a header "
         "Retry-After.",
         default=60.0,
         static=True,
+        above=0,
+        nullable=False,
     )
     response_limit = ConfigInt(
-        "How big an answer may be, in bytes.", default=DEFAULT_RESPONSE_LIMIT, static=True
+        "How big an answer may be, in bytes.",
+        default=DEFAULT_RESPONSE_LIMIT,
+        static=True,
+        lowest=1,
+        wording="must be a number from 1 up.",
+        nullable=False,
     )
     signing_key = ConfigText(
         "If given, requests are signed: the header X-Vumi-Signature has 'sha256=' and the "
@@ -98,15 +114,6 @@ class RelayConfig(ApplicationConfig):
 
     def post_validate(self) -> None:
         super().post_validate()
-        for name, least in (("retries", 0), ("response_limit", 1), ("retry_delay", 0)):
-            value = getattr(self, name)
-            # Written so that NaN is refused too.
-            if value is None or not least <= value < math.inf:
-                self.raise_config_error(f"Field '{name}' must be a number from {least} up.")
-        for name in ("timeout", "retry_max_delay"):
-            value = getattr(self, name)
-            if value is None or not 0 < value < math.inf:
-                self.raise_config_error(f"Field '{name}' must be more than 0.")
         # Not by the attribute: it isn't static, but looked at when the worker starts all the same.
         if RelayConfig.signing_key.get_value(self) == "":
             self.raise_config_error("Field 'signing_key' must not be empty.")

@@ -64,13 +64,9 @@ class USSDConfig(ApplicationConfig):
         "ever, which keeps each session in memory until it is ended.",
         default=DEFAULT_SESSION_TIMEOUT,
         static=True,
+        lowest=0,
+        nullable=False,
     )
-
-    def post_validate(self) -> None:
-        super().post_validate()
-        # Written so that NaN is refused too.
-        if self.session_timeout is None or not self.session_timeout >= 0:
-            self.raise_config_error("Field 'session_timeout' must not be negative.")
 
 
 class USSDWorker(ApplicationWorker):

@@ -13,7 +13,7 @@ from twisted.web.resource import Resource
 
 from vumi.components.tagpool import TagpoolManager
 from vumi.config import ConfigServerEndpoint, ConfigText, ServerEndpointFallback
-from vumi.config.fields import ConfigInt
+from vumi.config.numbers import ConfigPort
 from vumi.persist.config import ConfigRedis
 from vumi.persist.txredis_manager import TxRedisManager
 from vumi.rpc import Dict, List, Null, Tag, Unicode, signature
@@ -164,7 +164,7 @@ class TagpoolApiConfig(BaseConfig):
     )
     redis_manager = ConfigRedis("Where the tag pools are.", default={}, static=True)
     host = ConfigText("Deprecated: use twisted_endpoint.", static=True)
-    port = ConfigInt("Deprecated: use twisted_endpoint.", static=True)
+    port = ConfigPort("Deprecated: use twisted_endpoint.", static=True, any_free=True)
 
 
 class TagpoolApiWorker(BaseWorker):

@@ -1,7 +1,7 @@
 """Configurations: declared options, checked whole, documented from their declarations.
 
 Only re-exports: options and configurations are in :mod:`~vumi.config.base`, the types of options
-in :mod:`~vumi.config.fields`.
+in :mod:`~vumi.config.fields` and :mod:`~vumi.config.numbers`.
 """
 
 from vumi.config.base import Config, ConfigContext, ConfigField, IConfigData
@@ -15,11 +15,10 @@ from vumi.config.fallbacks import (
 )
 from vumi.config.fields import (
     ConfigBool,
+    ConfigChoice,
     ConfigClassName,
     ConfigClientEndpoint,
     ConfigDict,
-    ConfigFloat,
-    ConfigInt,
     ConfigList,
     ConfigRegex,
     ConfigRiak,
@@ -28,24 +27,37 @@ from vumi.config.fields import (
     ConfigUrl,
 )
 from vumi.config.hints import UnknownKey, null_required_fields, unknown_keys
+from vumi.config.numbers import (
+    Bounds,
+    ConfigCount,
+    ConfigFloat,
+    ConfigInt,
+    ConfigPort,
+    ConfigSeconds,
+)
 from vumi.config.redact import redacted
 from vumi.errors import ConfigError
 
 __all__ = [
+    "Bounds",
     "ClientEndpointFallback",
     "Config",
     "ConfigBool",
+    "ConfigChoice",
     "ConfigClassName",
     "ConfigClientEndpoint",
     "ConfigContext",
+    "ConfigCount",
     "ConfigDict",
     "ConfigError",
     "ConfigField",
     "ConfigFloat",
     "ConfigInt",
     "ConfigList",
+    "ConfigPort",
     "ConfigRegex",
     "ConfigRiak",
+    "ConfigSeconds",
     "ConfigServerEndpoint",
     "ConfigText",
     "ConfigUrl",

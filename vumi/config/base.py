@@ -5,13 +5,15 @@ from a static configuration. Knows no type of value (:mod:`vumi.config.fields`),
 worker.
 
 How it works: a :class:`Config` subclass declares its options as class attributes. Each is a
-descriptor that keeps nothing of the data: reading it looks the value up and cleans it, every
-time, so nobody can change a configuration by changing what he read. Making a configuration
-reads every option once and reports all that is wrong together.
+descriptor that keeps nothing of the data: reading it looks the value up and cleans it. Values of
+static options that can't be changed are kept by the configuration and cleaned once. All others
+are made anew at each reading, so changing what was read doesn't change the configuration. Making
+a configuration reads every option once and reports all that is wrong together.
 """
 
 from __future__ import annotations
 
+import re
 from itertools import count
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Never, NoReturn, Self, TypeVar, overload
 
@@ -31,6 +33,9 @@ __all__ = ["Config", "ConfigContext", "ConfigField", "IConfigData"]
 T = TypeVar("T")
 
 _creation_counter = count()
+
+#: The types of values that can be read many times: they can't be changed.
+_UNCHANGEABLE = frozenset([bool, bytes, float, int, re.Pattern, str, type, type(None)])
 
 
 class IConfigData(Interface):
@@ -61,6 +66,7 @@ class ConfigField(Generic[T]):
     :param fallbacks: Where its value comes from when it isn't given itself; the first that
         has all it needs is taken.
     :param secret: Whether its value must never be shown.
+    :param nullable: Whether null is a value that it may have.
     """
 
     #: What the documentation calls the type.
@@ -83,6 +89,7 @@ class ConfigField(Generic[T]):
         fallbacks: Iterable[FieldFallback] = (),
         *,
         secret: bool = False,
+        nullable: bool = True,
     ) -> None:
         self.creation_order = next(_creation_counter)
         self.doc = doc
@@ -91,6 +98,7 @@ class ConfigField(Generic[T]):
         self.static = static
         self.fallbacks = tuple(fallbacks)
         self.secret = secret
+        self.nullable = nullable
 
     def setup(self, name: str) -> None:
         """Take the option's name. Called once, when the first class that has it is made."""
@@ -122,7 +130,7 @@ class ConfigField(Generic[T]):
         """Check a value and make of it what programs work with.
 
         :param value: What was found; never ``None``.
-        :returns: The cleaned value. Called at every access: nothing in it may be shared.
+        :returns: The cleaned value. Nothing in it may be shared, as it may be changed.
         :raises ConfigError: By :meth:`raise_config_error`; don't quote the value.
         """
         cleaned: T = value
@@ -134,7 +142,11 @@ class ConfigField(Generic[T]):
         :raises ConfigError: The value is not one that the option may have.
         """
         value = self.find_value(config)
-        return None if value is None else self.clean(value)
+        if value is not None:
+            return self.clean(value)
+        if not self.nullable:
+            self.refuse_null()
+        return None
 
     def validate(self, config: Config) -> None:
         """Check that the option is there, if it must be, and that its value is good.
@@ -144,6 +156,14 @@ class ConfigField(Generic[T]):
         if self.required and not self.present(config):
             raise ConfigError(f"Missing required config field '{self.name}'")
         self.get_value(config)
+
+    def refuse_null(self) -> NoReturn:
+        """Report that the value must not be null."""
+        self.raise_config_error("must not be null.")
+
+    def value_rule(self) -> str:
+        """What values there may be, for the documentation; ``""`` if the type says it all."""
+        return ""
 
     def raise_config_error(self, message_suffix: str) -> NoReturn:
         """Report what is wrong with the value.
@@ -164,7 +184,13 @@ class ConfigField(Generic[T]):
             return self
         if obj._static and not self.static:
             self.raise_config_error("is not marked as static.")
-        return self.get_value(obj)
+        kept = obj._kept
+        if self.name in kept:
+            return kept[self.name]
+        value = self.get_value(obj)
+        if self.static and type(value) in _UNCHANGEABLE:
+            kept[self.name] = value
+        return value
 
     def __set__(self, obj: object, value: Never) -> None:
         raise AttributeError(f"Config field '{self.name}' is read-only.")
@@ -218,6 +244,8 @@ class Config:
         self._config_data: Any = config_data
         self._static = static
         self._path = path
+        #: Values of static options that were read.
+        self._kept: dict[str, Any] = {}
         if not (hasattr(config_data, "get") and hasattr(config_data, "__contains__")):
             self.raise_config_error(
                 f"A configuration is a mapping of options, not {type(config_data).__name__}."

@@ -75,10 +75,10 @@ def describe(config_class: type[Config]) -> str:
         lines += ["", *_wrapped(config_class._description, "")]
     lines += ["", "Options:" if config_class._fields else "It has no options."]
     for field in config_class._fields.values():
-        facts = [field.field_type or "any", _default_words(field)]
+        facts = [field.field_type or "any", field.value_rule(), _default_words(field)]
         facts += [] if field.static else ["may change per message"]
         facts += ["secret"] if field.secret else []
-        heading = f"  {field.name}: {', '.join(facts)}"
+        heading = f"  {field.name}: {', '.join(filter(None, facts))}"
         lines += ["", *textwrap.wrap(heading, _WIDTH, subsequent_indent=" " * 8)]
         lines += _wrapped(field.doc, "      ")
     return "\n".join(lines) + "\n"
@@ -159,7 +159,7 @@ def field_table_rst(config_class: type[Config]) -> str:
             meaning = f"{meaning} *Secret: never shown.*".strip()
         lines += _row(
             f"``{field.name}``",
-            field.field_type or "any",
+            ", ".join(filter(None, [field.field_type or "any", field.value_rule()])),
             _default_words(field, _rst_literal),
             "no" if field.static else "yes",
             meaning,

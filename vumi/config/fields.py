@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from contextlib import suppress
+from difflib import get_close_matches
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 from urllib.parse import ParseResult, urlparse
@@ -17,15 +18,16 @@ from vumi.config.tree import copy_tree
 from vumi.process_reactor import process_reactor
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from twisted.internet.interfaces import IStreamClientEndpoint, IStreamServerEndpoint
 
 __all__ = [
     "ConfigBool",
+    "ConfigChoice",
     "ConfigClassName",
     "ConfigClientEndpoint",
     "ConfigDict",
-    "ConfigFloat",
-    "ConfigInt",
     "ConfigList",
     "ConfigRegex",
     "ConfigRiak",
@@ -50,28 +52,29 @@ class ConfigText(ConfigField[str]):
         return value
 
 
-class ConfigInt(ConfigField[int]):
-    """A whole number, or a text of one. Booleans and ``5.0`` are refused."""
+class ConfigChoice(ConfigText):
+    """One of some words.
 
-    field_type = "int"
+    :param choices: The words.
+    """
 
-    def clean(self, value: Any) -> int:
-        """The number."""
-        with suppress(ValueError):
-            return int(str(value))
-        self.raise_config_error("could not be converted to int.")
+    def __init__(self, doc: str, choices: Iterable[str], **kw: Any) -> None:
+        super().__init__(doc, **kw)
+        self.choices = tuple(choices)
 
+    def clean(self, value: Any) -> str:
+        """The word."""
+        word = super().clean(value)
+        if word not in self.choices:
+            known = ", ".join(self.choices)
+            near = get_close_matches(word.lower(), self.choices, n=1)
+            hint = f" Did you mean {near[0]!r}?" if near else ""
+            self.raise_config_error(f"must be one of {known}.{hint}")
+        return word
 
-class ConfigFloat(ConfigField[float]):
-    """A number, or a text of one."""
-
-    field_type = "float"
-
-    def clean(self, value: Any) -> float:
-        """The number."""
-        with suppress(TypeError, ValueError, OverflowError):
-            return float(value)
-        self.raise_config_error("could not be converted to float.")
+    def value_rule(self) -> str:
+        """The words."""
+        return f"one of {', '.join(self.choices)}"
 
 
 class ConfigBool(ConfigField[bool]):

@@ -70,20 +70,17 @@ class DeduplicationMiddlewareConfig(StoreMiddlewareConfig):
         "again later is handled again.",
         default=3600,
         static=True,
+        lowest=1,
+        nullable=False,
     )
     claim_lifetime = ConfigInt(
         "How long a message may be in hand before another worker that has it too handles it, in "
         "seconds. After a crash, the messages that were in hand wait this long.",
         default=30,
         static=True,
+        lowest=1,
+        nullable=False,
     )
-
-    def post_validate(self) -> None:
-        super().post_validate()
-        for name in ("expiry", "claim_lifetime"):
-            seconds = getattr(self, name)
-            if seconds is None or seconds < 1:
-                self.raise_config_error(f"Field '{name}' must be at least 1.")
 
 
 class DeduplicationMiddleware(StoreMiddleware):

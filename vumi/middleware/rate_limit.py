@@ -21,7 +21,7 @@ from typing import Any
 
 from twisted.internet.task import deferLater
 
-from vumi.config import ConfigFloat, ConfigInt, ConfigText
+from vumi.config import ConfigChoice, ConfigFloat, ConfigInt
 from vumi.connectors import IgnoreMessage
 from vumi.errors import StoreError
 from vumi.middleware.passes import first_pass
@@ -53,43 +53,41 @@ return string.format('%.6f', wait)
 class RateLimitMiddlewareConfig(StoreMiddlewareConfig):
     """Configuration of the rate limit middleware."""
 
-    rate = ConfigFloat("How many messages may pass in a second.", required=True, static=True)
+    rate = ConfigFloat(
+        "How many messages may pass in a second.",
+        required=True,
+        static=True,
+        above=0,
+        nullable=False,
+    )
     burst = ConfigInt(
         "How many messages may pass at once after a time without any. By default as many as in "
         "a second, at least one.",
         static=True,
+        lowest=1,
     )
-    per = ConfigText(
+    per = ConfigChoice(
         "What has a limit of its own: each ``transport``, or each ``user`` of a connector.",
         default="transport",
         static=True,
+        choices=PER,
+        nullable=False,
     )
-    over_limit = ConfigText(
+    over_limit = ConfigChoice(
         "What becomes of a message over the limit: ``delay`` has it wait, ``nack`` refuses it.",
         default="delay",
         static=True,
+        choices=OVER_LIMIT,
+        nullable=False,
     )
     max_delay = ConfigFloat(
         "How long a message may have to wait, in seconds; one that would have to wait longer is "
         "refused. Keep it well below the worker's ``handler_timeout``.",
         default=60,
         static=True,
+        lowest=0,
+        nullable=False,
     )
-
-    def post_validate(self) -> None:
-        super().post_validate()
-        for name, allowed in (("per", PER), ("over_limit", OVER_LIMIT)):
-            value = getattr(self, name)
-            if value not in allowed:
-                self.raise_config_error(
-                    f"Field '{name}' must be one of {', '.join(allowed)}, not {value!r}."
-                )
-        if self.rate is None or not (self.rate > 0 and math.isfinite(self.rate)):
-            self.raise_config_error("Field 'rate' must be more than 0.")
-        if self.burst is not None and self.burst < 1:
-            self.raise_config_error("Field 'burst' must be at least 1.")
-        if self.max_delay is None or not (self.max_delay >= 0 and math.isfinite(self.max_delay)):
-            self.raise_config_error("Field 'max_delay' must not be negative.")
 
 
 class RateLimitMiddleware(StoreMiddleware):

@@ -12,7 +12,11 @@ from __future__ import annotations
 from typing import Any
 
 from vumi import log
-from vumi.config import ConfigInt, ConfigText
+from vumi.config import (
+    ConfigChoice,
+    ConfigInt,
+    ConfigText,
+)
 from vumi.errors import StoreError, VumiError
 from vumi.message import TransportUserMessage
 from vumi.middleware.store import StoreMiddleware, StoreMiddlewareConfig
@@ -44,12 +48,16 @@ class SessionLengthMiddlewareConfig(StoreMiddlewareConfig):
         "After how many seconds without a message the beginning of a session is forgotten.",
         default=600,
         static=True,
+        lowest=1,
+        nullable=False,
     )
-    namespace_type = ConfigText(
+    namespace_type = ConfigChoice(
         "What sessions of one user are told apart by: ``transport_name``, or ``tag``, the "
         "message's tag (list the tagging middleware so that messages from users pass it first).",
         default="transport_name",
         static=True,
+        choices=NAMESPACE_TYPES,
+        nullable=False,
     )
     field_name = ConfigText(
         "Where in ``helper_metadata`` the times go, as ``session_start`` and ``session_end``: in "
@@ -60,13 +68,6 @@ class SessionLengthMiddlewareConfig(StoreMiddlewareConfig):
 
     def post_validate(self) -> None:
         super().post_validate()
-        if self.namespace_type not in NAMESPACE_TYPES:
-            self.raise_config_error(
-                f"Field 'namespace_type' must be one of {', '.join(NAMESPACE_TYPES)}, not "
-                f"{self.namespace_type!r}."
-            )
-        if not self.timeout or self.timeout < 1:
-            self.raise_config_error("Field 'timeout' must be at least 1.")
         if not self.field_name:
             self.raise_config_error("Field 'field_name' must not be empty.")
 

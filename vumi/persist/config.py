@@ -6,7 +6,6 @@ Knows what is asked for; connects to nothing.
 from __future__ import annotations
 
 import importlib.util
-import math
 import os
 from collections.abc import Mapping
 from dataclasses import replace
@@ -20,11 +19,12 @@ from vumi.config import (
     ConfigField,
     ConfigFloat,
     ConfigInt,
+    ConfigPort,
     ConfigText,
     unknown_keys,
 )
 from vumi.errors import ConfigError
-from vumi.persist.address import MAX_PORT, REDIS_PORT, Login, RedisAddress
+from vumi.persist.address import REDIS_PORT, Login, RedisAddress
 
 if TYPE_CHECKING:
     from vumi.config import IConfigData
@@ -43,30 +43,6 @@ class _Text(ConfigText):
 
     def clean(self, value: Any) -> str:
         return str(value) if type(value) is int else super().clean(value)
-
-
-class _Port(ConfigInt):
-    def clean(self, value: Any) -> int:
-        port = super().clean(value)
-        if not 0 < port <= MAX_PORT:
-            self.raise_config_error(f"must be from 1 to {MAX_PORT}.")
-        return port
-
-
-class _Database(ConfigInt):
-    def clean(self, value: Any) -> int:
-        db = super().clean(value)
-        if db < 0:
-            self.raise_config_error("must not be negative.")
-        return db
-
-
-class _Seconds(ConfigFloat):
-    def clean(self, value: Any) -> float:
-        seconds = super().clean(value)
-        if not (seconds > 0 and math.isfinite(seconds)):
-            self.raise_config_error("must be more than 0.")
-        return seconds
 
 
 class _RedisUrl(ConfigField[RedisAddress]):
@@ -93,8 +69,8 @@ class RedisConfig(Config):
         secret=True,
     )
     host = ConfigText("The host that Redis runs on.", default="127.0.0.1", static=True)
-    port = _Port("Its TCP port.", default=REDIS_PORT, static=True)
-    db = _Database("The number of the database.", default=0, static=True)
+    port = ConfigPort("Its TCP port.", default=REDIS_PORT, static=True)
+    db = ConfigInt("The number of the database.", default=0, static=True, lowest=0)
     username = _Text(
         "The user, if Redis has users (ACL). Without one, ``password`` is the default user's.",
         static=True,
@@ -106,16 +82,18 @@ class RedisConfig(Config):
         static=True,
     )
     key_separator = _Text("What stands between prefix and key.", default=":", static=True)
-    timeout = _Seconds(
+    timeout = ConfigFloat(
         "How long a command may take, in seconds, waiting for a lost connection included. It then "
         "fails.",
         default=10,
         static=True,
+        above=0,
     )
-    connect_timeout = _Seconds(
+    connect_timeout = ConfigFloat(
         "How long a worker that starts tries to reach Redis, in seconds. It then fails.",
         default=30,
         static=True,
+        above=0,
     )
     FAKE_REDIS = ConfigField[Any](
         "If true, a store in the process, which is empty at the start and gone at the end. For "

@@ -77,23 +77,18 @@ class MenuConfig(ApplicationConfig):
         "80 and 70 then have room. 0 is any number.",
         default=DEFAULT_PAGE_LENGTH,
         static=True,
+        lowest=0,
     )
     max_session_length = ConfigInt(
         "How long a user may take for an answer and still go on from there, in seconds. 0 is for "
         "ever.",
         default=DEFAULT_SESSION_LENGTH,
         static=True,
+        lowest=0,
     )
     redis_manager = ConfigRedis(
         "The key-value store where it is kept how far each user is.", default={}, static=True
     )
-
-    def post_validate(self) -> None:
-        super().post_validate()
-        for name in ("page_length", "max_session_length"):
-            number = getattr(self, name)
-            if number is not None and number < 0:
-                self.raise_config_error(f"Field '{name}' must not be negative.")
 
 
 class MenuApplication(ApplicationWorker):

@@ -9,7 +9,15 @@ from __future__ import annotations
 from vumi.application.base import ApplicationConfig
 from vumi.application.sandbox.limits import merged_rlimits
 from vumi.application.sandbox.rlimiter import NETWORK_CHOICES
-from vumi.config import ConfigBool, ConfigDict, ConfigFloat, ConfigInt, ConfigList, ConfigText
+from vumi.config import (
+    ConfigBool,
+    ConfigChoice,
+    ConfigDict,
+    ConfigFloat,
+    ConfigInt,
+    ConfigList,
+    ConfigText,
+)
 
 __all__ = [
     "JsFileSandboxConfig",
@@ -41,11 +49,15 @@ class SandboxConfig(ApplicationConfig):
         "How long a program may take for one message, in seconds from when it is handed the "
         "message. It is then ended.",
         default=60,
+        above=0,
+        nullable=False,
     )
     recv_limit = ConfigInt(
         "How much a program may write to stdout and stderr for one message, in bytes. It is then "
         "ended.",
         default=1024 * 1024,
+        above=0,
+        nullable=False,
     )
     rlimits = ConfigDict(
         "Limits that the kernel keeps: name (RLIMIT_AS) or number -> [soft, hard], -1 for no "
@@ -59,11 +71,13 @@ class SandboxConfig(ApplicationConfig):
         "Whose program it is: keys, limits and log lines are kept by it. Where messages carry a "
         "sandbox_id of their own, that one counts."
     )
-    network = ConfigText(
+    network = ConfigChoice(
         "Whether programs see the network: none (or they don't start), auto (none where the "
         "kernel lets us take it away), host (as the worker does). http requests are made by the "
         "worker, and work in any case.",
         default="auto",
+        choices=NETWORK_CHOICES,
+        nullable=False,
     )
     uid = ConfigInt("The number of the user that programs run as; needs a worker that is root.")
     gid = ConfigInt("The number of the group that programs run as; needs a worker that is root.")
@@ -94,15 +108,6 @@ class SandboxConfig(ApplicationConfig):
         super().post_validate()
         if self._static:
             return
-        for name in ("timeout", "recv_limit"):
-            # Written so that NaN is refused too.
-            if not getattr(self, name) > 0:
-                self.raise_config_error(f"Field '{name}' must be more than 0.")
-        if self.network not in NETWORK_CHOICES:
-            self.raise_config_error(
-                f"Field 'network' must be one of {', '.join(NETWORK_CHOICES)}, not "
-                f"{self.network!r}."
-            )
         for name in ("args", "env"):
             value = getattr(self, name)
             texts = value if isinstance(value, list) else [*value, *value.values()]
@@ -132,46 +137,51 @@ class NodeSandboxConfig(SandboxConfig):
         "for scripts in a file, the node_modules beside it. If it is left out, there is no "
         "require() but what app_context gives."
     )
-    heap_limit = ConfigInt("How big a script's heap may become, in MiB.", default=128)
-    isolation = ConfigText(
+    heap_limit = ConfigInt(
+        "How big a script's heap may become, in MiB.",
+        default=128,
+        lowest=16,
+        wording="must be at least 16 (MiB).",
+        nullable=False,
+    )
+    isolation = ConfigChoice(
         "What is between two messages: process (each has a process of its own) or context (a "
         "process for many messages one after the other, each in a fresh JavaScript context: many "
         "times faster and weaker).",
         default="process",
         static=True,
+        choices=ISOLATIONS,
+        nullable=False,
     )
     pool_size = ConfigInt(
         "With isolation by process: how many processes are started ahead and wait for messages. "
         "With isolation by context: how many processes there are.",
         default=2,
         static=True,
+        lowest=0,
+        nullable=False,
     )
     max_children = ConfigInt(
         "With isolation by context: how many processes there may be while some hang.",
         default=20,
         static=True,
+        lowest=1,
+        nullable=False,
     )
     messages_per_child = ConfigInt(
         "With isolation by context: after how many messages a process is replaced.",
         default=1000,
         static=True,
+        lowest=1,
+        nullable=False,
     )
 
     def post_validate(self) -> None:
         super().post_validate()
-        if self.isolation not in ISOLATIONS:
-            self.raise_config_error(
-                f"Field 'isolation' must be one of {', '.join(ISOLATIONS)}, not "
-                f"{self.isolation!r}."
-            )
-        least = {"pool_size": 0 if self.isolation == "process" else 1, "messages_per_child": 1}
-        for name, lowest in {**least, "max_children": 1}.items():
-            if getattr(self, name) < lowest:
-                self.raise_config_error(f"Field '{name}' must be at least {lowest}.")
+        if self.isolation == "context" and self.pool_size < 1:
+            self.raise_config_error("Field 'pool_size' must be at least 1.")
         if self._static:
             return
-        if self.heap_limit < 16:
-            self.raise_config_error("Field 'heap_limit' must be at least 16 (MiB).")
         if self.modules is not None and not all(isinstance(name, str) for name in self.modules):
             self.raise_config_error("Field 'modules' may only hold texts.")
         if self.isolation == "context" and self.args:

@@ -69,11 +69,14 @@ class MessageStoreConfig(Config):
         "How long messages and events are kept, in seconds; older ones are erased, a few at a "
         "time, by one of the workers that have this option. Without it all are kept for ever.",
         static=True,
+        lowest=1,
     )
     patience = ConfigFloat(
         "How long something is tried again while the archive is away, in seconds, before it is "
         "given up: 15 by default. It should be less than a worker's ``handler_timeout``.",
         static=True,
+        lowest=0,
+        highest=MAX_PATIENCE,
     )
     redis_manager = ConfigRedis(
         "Where figures of batches are kept (see ``vumi.persist.config.RedisConfig``). Without it "
@@ -94,10 +97,6 @@ class MessageStoreConfig(Config):
 
     def post_validate(self) -> None:
         super().post_validate()
-        if self.keep_for is not None and self.keep_for < 1:
-            self.raise_config_error("Field 'keep_for' must be at least 1.")
-        if self.patience is not None and not 0 <= self.patience <= MAX_PATIENCE:
-            self.raise_config_error(f"Field 'patience' must be from 0 to {MAX_PATIENCE}.")
         scheme = self.url.partition("://")[0].partition("+")[0].lower()
         if "://" not in self.url or scheme not in SCHEMES:
             self.raise_config_error(

@@ -53,12 +53,8 @@ class RememberingConfig(RouterConfig):
         "no route.",
         default=DEFAULT_EXPIRY,
         static=True,
+        lowest=1,
     )
-
-    def post_validate(self) -> None:
-        super().post_validate()
-        if self.expire_routing_memory is not None and self.expire_routing_memory < 1:
-            self.raise_config_error("Field 'expire_routing_memory' must be at least 1.")
 
 
 class RememberingRouter(BaseDispatchRouter):

@@ -36,35 +36,38 @@ class DevNullConfig(TransportConfig):
         "How many of the messages are accepted, from 0 (none) to 1 (all).",
         required=True,
         static=True,
+        lowest=0,
+        highest=1,
+        nullable=False,
     )
     failure_rate = ConfigFloat(
         "How many of the accepted messages are reported as failed, from 0 (none) to 1 (all). The "
         "others are reported as delivered.",
         required=True,
         static=True,
+        lowest=0,
+        highest=1,
+        nullable=False,
     )
     reply_rate = ConfigFloat(
         "How many of the accepted messages are answered, from 0 (none) to 1 (all). With an "
         "application that answers too, 1 never ends.",
         required=True,
         static=True,
+        lowest=0,
+        highest=1,
+        nullable=False,
     )
     reply_copy = ConfigText(
         "The text of the answers; that of the message answered if left out.", static=True
     )
     report_delay = ConfigFloat(
-        "How long after the ack the delivery report comes, in seconds.", default=0.0, static=True
+        "How long after the ack the delivery report comes, in seconds.",
+        default=0.0,
+        static=True,
+        lowest=0,
+        wording="must not be negative or infinite.",
     )
-
-    def post_validate(self) -> None:
-        super().post_validate()
-        # Written so that NaN is refused too.
-        for name in ("ack_rate", "failure_rate", "reply_rate"):
-            rate = getattr(self, name)
-            if rate is None or not 0 <= rate <= 1:
-                self.raise_config_error(f"Field '{name}' must be from 0 to 1.")
-        if self.report_delay is not None and not 0 <= self.report_delay < float("inf"):
-            self.raise_config_error("Field 'report_delay' must not be negative or infinite.")
 
 
 class DevNullTransport(Transport):

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-from vumi.config import ConfigBool, ConfigFloat, ConfigInt, ConfigServerEndpoint, ConfigText
+from vumi.config import (
+    ConfigBool,
+    ConfigChoice,
+    ConfigFloat,
+    ConfigInt,
+    ConfigPort,
+    ConfigServerEndpoint,
+    ConfigText,
+)
 from vumi.transports.base import TransportConfig
 from vumi.web.server import DEFAULT_MAX_HEADERS
 
 __all__ = ["PERMISSIVE", "STRICT", "HttpRpcTransportConfig"]
 
 STRICT, PERMISSIVE = "strict", "permissive"
-VALIDATION_MODES = (STRICT, PERMISSIVE)
 
 DEFAULT_BODY_BYTES = 256 * 1024
 DEFAULT_MAX_HELD = 5_000
@@ -21,8 +28,11 @@ class HttpRpcTransportConfig(TransportConfig):
     web_path = ConfigText(
         "The path that the network sends its requests to.", required=True, static=True
     )
-    web_port = ConfigInt(
-        "The TCP port to listen on, on all interfaces; 0 is any free one.", default=0, static=True
+    web_port = ConfigPort(
+        "The TCP port to listen on, on all interfaces; 0 is any free one.",
+        default=0,
+        static=True,
+        any_free=True,
     )
     twisted_endpoint = ConfigServerEndpoint(
         "Where to listen instead of web_port: a Twisted server endpoint such as "
@@ -54,14 +64,23 @@ class HttpRpcTransportConfig(TransportConfig):
         "How often to look for requests that have waited too long, in seconds. 0 is never.",
         default=5,
         static=True,
+        lowest=0,
+        nullable=False,
     )
     request_timeout = ConfigInt(
-        "How long a request may wait for its answer, in seconds.", default=240, static=True
+        "How long a request may wait for its answer, in seconds.",
+        default=240,
+        static=True,
+        lowest=0,
+        nullable=False,
     )
     request_timeout_status_code = ConfigInt(
         "The HTTP status of the answer to a request that has waited too long.",
         default=504,
         static=True,
+        lowest=200,
+        highest=599,
+        nullable=False,
     )
     request_timeout_body = ConfigText(
         "The text of the answer to a request that has waited too long.", default="", static=True
@@ -75,11 +94,13 @@ class HttpRpcTransportConfig(TransportConfig):
         default=False,
         static=True,
     )
-    validation_mode = ConfigText(
+    validation_mode = ConfigChoice(
         "What happens with parameters that the network is not known to send: with 'strict' the "
         "request is answered 400, with 'permissive' they are dropped, and each name is logged "
         "once.",
+        choices=(STRICT, PERMISSIVE),
         default=STRICT,
+        nullable=False,
         static=True,
     )
     response_time_down = ConfigFloat(
@@ -87,28 +108,38 @@ class HttpRpcTransportConfig(TransportConfig):
         "down.",
         default=10.0,
         static=True,
+        lowest=0,
+        nullable=False,
     )
     response_time_degraded = ConfigFloat(
         "An answer that takes longer than this, in seconds, has the response component count as "
         "degraded.",
         default=1.0,
         static=True,
+        lowest=0,
+        nullable=False,
     )
     max_body_bytes = ConfigInt(
         "How big a request's body may be, in bytes. A bigger one is answered 413.",
         default=DEFAULT_BODY_BYTES,
         static=True,
+        lowest=1,
+        nullable=False,
     )
     max_headers = ConfigInt(
         "How many headers a request may have. One with more is answered 431.",
         default=DEFAULT_MAX_HEADERS,
         static=True,
+        lowest=1,
+        nullable=False,
     )
     max_held_requests = ConfigInt(
         "How many requests may wait for their answer at a time. Further ones are answered 503, "
         "with the wish to try again later.",
         default=DEFAULT_MAX_HELD,
         static=True,
+        lowest=1,
+        nullable=False,
     )
     hand_on_replies = ConfigBool(
         "Whether several processes may run under this transport's name: a reply that reaches a "
@@ -123,23 +154,3 @@ class HttpRpcTransportConfig(TransportConfig):
             self.raise_config_error(
                 "If either web_username or web_password is specified, both must be specified"
             )
-        if self.validation_mode not in VALIDATION_MODES:
-            self.raise_config_error(
-                f"Invalid validation_mode: {self.validation_mode!r}. It is one of "
-                f"{', '.join(VALIDATION_MODES)}."
-            )
-        for name, least in (
-            ("request_cleanup_interval", 0),
-            ("request_timeout", 0),
-            ("response_time_down", 0),
-            ("response_time_degraded", 0),
-            ("max_body_bytes", 1),
-            ("max_headers", 1),
-            ("max_held_requests", 1),
-        ):
-            value = getattr(self, name)
-            # Written so that NaN is refused too.
-            if value is None or not value >= least:
-                self.raise_config_error(f"Field '{name}' must be a number from {least} up.")
-        if not 200 <= (self.request_timeout_status_code or 0) <= 599:
-            self.raise_config_error("Field 'request_timeout_status_code' must be an HTTP status.")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 from vumi.config import ConfigFloat, ConfigInt
 from vumi.transports.httprpc.options import HttpRpcTransportConfig
 from vumi.web.outgoing import DEFAULT_RESPONSE_LIMIT, DEFAULT_TIMEOUT, Outcome, Retries
@@ -21,6 +19,8 @@ class HttpSmsTransportConfig(HttpRpcTransportConfig):
         "How long the network's API may take to answer, in seconds, connecting included.",
         default=DEFAULT_TIMEOUT,
         static=True,
+        above=0,
+        nullable=False,
     )
     send_retries = ConfigInt(
         "How often sending a message is tried again if the API can't be reached or says that it "
@@ -28,56 +28,53 @@ class HttpSmsTransportConfig(HttpRpcTransportConfig):
         "came in time: the message may have been sent.",
         default=3,
         static=True,
+        lowest=0,
+        nullable=False,
     )
     send_retry_delay = ConfigFloat(
         "How long to wait before the first of these, in seconds. Each further wait is twice as "
         "long, and up to as much again, at random, is added.",
         default=1.0,
         static=True,
+        lowest=0,
+        nullable=False,
     )
     send_retry_max_delay = ConfigFloat(
         "What these waits don't grow over, in seconds, nor what the API asks for by a header "
         "Retry-After.",
         default=60.0,
         static=True,
+        above=0,
+        nullable=False,
     )
     send_connections = ConfigInt(
-        "How many connections to the API are kept open.", default=10, static=True
+        "How many connections to the API are kept open.",
+        default=10,
+        static=True,
+        lowest=1,
+        nullable=False,
     )
     send_response_limit = ConfigInt(
         "How big an answer of the API may be, in bytes.",
         default=DEFAULT_RESPONSE_LIMIT,
         static=True,
+        lowest=1,
+        nullable=False,
     )
     mt_tps = ConfigFloat(
         "How many messages may be sent in a second, by each process. 0 is any number.",
         default=0.0,
         static=True,
+        lowest=0,
+        nullable=False,
     )
     mt_burst = ConfigInt(
         "How many messages may be sent at once after a time without any, if mt_tps is given.",
         default=1,
         static=True,
+        lowest=1,
+        nullable=False,
     )
-
-    def post_validate(self) -> None:
-        super().post_validate()
-        for name, least in (
-            ("send_retries", 0),
-            ("send_retry_delay", 0),
-            ("send_connections", 1),
-            ("send_response_limit", 1),
-            ("mt_tps", 0),
-            ("mt_burst", 1),
-        ):
-            value = getattr(self, name)
-            # Written so that NaN is refused too.
-            if value is None or not least <= value < math.inf:
-                self.raise_config_error(f"Field '{name}' must be a number from {least} up.")
-        for name in ("send_timeout", "send_retry_max_delay"):
-            value = getattr(self, name)
-            if value is None or not 0 < value < math.inf:
-                self.raise_config_error(f"Field '{name}' must be more than 0.")
 
     @property
     def retry_rule(self) -> Retries:

@@ -11,10 +11,13 @@ from typing import TYPE_CHECKING
 from vumi.config import (
     ClientEndpointFallback,
     ConfigBool,
+    ConfigChoice,
     ConfigClassName,
     ConfigClientEndpoint,
+    ConfigCount,
     ConfigDict,
-    ConfigInt,
+    ConfigPort,
+    ConfigSeconds,
     ConfigText,
 )
 from vumi.persist.config import ConfigRedis
@@ -23,11 +26,8 @@ from vumi.transports.smpp.constants import CommandStatus
 from vumi.transports.smpp.correlation import Expiries
 from vumi.transports.smpp.fields import (
     ConfigAddressRules,
-    ConfigChoice,
-    ConfigCount,
     ConfigHexVersion,
     ConfigOctet,
-    ConfigSeconds,
     ConfigStatus,
     ConfigStatusActions,
     StatusAction,
@@ -79,7 +79,7 @@ class SmppTransportConfig(TransportConfig):
         fallbacks=[ClientEndpointFallback()],
     )
     host = ConfigText("The SMSC's host, if there is no twisted_endpoint.", static=True)
-    port = ConfigInt("The SMSC's TCP port, if there is no twisted_endpoint.", static=True)
+    port = ConfigPort("The SMSC's TCP port, if there is no twisted_endpoint.", static=True)
     system_id = ConfigText("The name to log in with.", required=True, static=True)
     password = ConfigText("The password to log in with.", required=True, static=True, secret=True)
     truncate_password = ConfigBool(

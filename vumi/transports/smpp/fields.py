@@ -8,22 +8,16 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from vumi.config import ConfigField, ConfigFloat, ConfigInt, ConfigText
+from vumi.config import ConfigCount, ConfigField, ConfigText
 from vumi.transports.smpp.constants import parse_status
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
 
 __all__ = [
     "AddressRule",
     "ConfigAddressRules",
-    "ConfigChoice",
-    "ConfigCount",
     "ConfigHexVersion",
     "ConfigOctet",
-    "ConfigSeconds",
     "ConfigStatus",
     "ConfigStatusActions",
     "StatusAction",
@@ -32,56 +26,6 @@ __all__ = [
 #: What may be done about a status.
 StatusAction = str
 ACTIONS = ("throttle", "retry", "nack")
-
-
-class ConfigChoice(ConfigText):
-    """One of some words.
-
-    :param choices: The words.
-    """
-
-    def __init__(self, doc: str, choices: Iterable[str], **kw: Any) -> None:
-        super().__init__(doc, **kw)
-        self.choices = tuple(choices)
-
-    def clean(self, value: Any) -> str:
-        """The word."""
-        word = super().clean(value)
-        if word not in self.choices:
-            self.raise_config_error(f"must be one of {', '.join(self.choices)}.")
-        return word
-
-
-class ConfigSeconds(ConfigFloat):
-    """A time in seconds, which may be 0."""
-
-    def clean(self, value: Any) -> float:
-        """The seconds."""
-        seconds = super().clean(value)
-        if not 0 <= seconds < float("inf"):
-            self.raise_config_error("must be a number of seconds, 0 or more.")
-        return seconds
-
-
-class ConfigCount(ConfigInt):
-    """A whole number within bounds.
-
-    :param lowest: The lowest one allowed.
-    :param highest: The highest one, if there is one.
-    """
-
-    def __init__(self, doc: str, lowest: int = 0, highest: int | None = None, **kw: Any) -> None:
-        super().__init__(doc, **kw)
-        self.lowest = lowest
-        self.highest = highest
-
-    def clean(self, value: Any) -> int:
-        """The number."""
-        number = super().clean(value)
-        if number < self.lowest or (self.highest is not None and number > self.highest):
-            upper = "or more" if self.highest is None else f"to {self.highest}"
-            self.raise_config_error(f"must be {self.lowest} {upper}.")
-        return number
 
 
 class ConfigOctet(ConfigCount):

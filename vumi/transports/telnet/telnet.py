@@ -27,6 +27,7 @@ from vumi.config import (
     ConfigBool,
     ConfigFloat,
     ConfigInt,
+    ConfigPort,
     ConfigServerEndpoint,
     ConfigText,
     ServerEndpointFallback,
@@ -68,7 +69,9 @@ class TelnetServerConfig(TransportConfig):
     telnet_host = ConfigText(
         "The address to listen on, if there is no twisted_endpoint; all if left out.", static=True
     )
-    telnet_port = ConfigInt("The port to listen on, if there is no twisted_endpoint.", static=True)
+    telnet_port = ConfigPort(
+        "The port to listen on, if there is no twisted_endpoint.", static=True, any_free=True
+    )
     to_addr = ConfigText(
         "Whom messages are for. <host>:<port> of the listening socket if left out.", static=True
     )
@@ -83,18 +86,22 @@ class TelnetServerConfig(TransportConfig):
         "disconnected.",
         default=MAX_LINE_LENGTH,
         static=True,
+        lowest=1,
     )
     max_unread = ConfigInt(
         "How many bytes may wait for a client that does not read what is sent to it. The message "
         "that would be too much is refused, and the client is disconnected.",
         default=TelnetConnection.max_unread,
         static=True,
+        lowest=1,
     )
     idle_timeout = ConfigFloat(
         "How long a client may be silent, and hear nothing, before it is disconnected, in "
         "seconds. 0 is for ever.",
         default=IDLE_TIMEOUT,
         static=True,
+        lowest=0,
+        nullable=False,
     )
     broadcast_unknown_addr = ConfigBool(
         "Whether a message for an address that nobody has is shown to all clients, as the old "
@@ -102,16 +109,6 @@ class TelnetServerConfig(TransportConfig):
         default=False,
         static=True,
     )
-
-    def post_validate(self) -> None:
-        super().post_validate()
-        if self.max_line_length is not None and self.max_line_length < 1:
-            self.raise_config_error("Field 'max_line_length' must be at least 1.")
-        if self.max_unread is not None and self.max_unread < 1:
-            self.raise_config_error("Field 'max_unread' must be at least 1.")
-        # Written so that NaN is refused too.
-        if self.idle_timeout is None or not self.idle_timeout >= 0:
-            self.raise_config_error("Field 'idle_timeout' must not be negative.")
 
 
 class TelnetServerTransport(Transport):

@@ -32,7 +32,12 @@ from vumi.application.sandbox.resources.declared import (
 from vumi.application.sandbox.resources.queries import Everything, QueryError, Term, parse_query
 from vumi.application.sandbox.resources.records import Records, TooManyRecords
 from vumi.application.sandbox.resources.stored import StoredConfig, StoredResource
-from vumi.config import Config, ConfigInt, ConfigText
+from vumi.config import (
+    Config,
+    ConfigChoice,
+    ConfigInt,
+    ConfigText,
+)
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -60,11 +65,13 @@ class AccountConfig(StoredConfig):
 class ContactsResourceConfig(AccountConfig):
     """Options of the contacts resource."""
 
-    delivery_class = ConfigText(
+    delivery_class = ConfigChoice(
         "The kind of network whose addresses programs mean if they don't say. One of "
         f"{', '.join(ADDRESS_FIELDS)}.",
         default="ussd",
         static=True,
+        choices=tuple(ADDRESS_FIELDS),
+        nullable=False,
     )
     contacts_limit = ConfigInt(
         "How many contacts an account may have.", default=100_000, static=True
@@ -74,13 +81,6 @@ class ContactsResourceConfig(AccountConfig):
         default=1000,
         static=True,
     )
-
-    def post_validate(self) -> None:
-        super().post_validate()
-        if self.delivery_class not in ADDRESS_FIELDS:
-            self.raise_config_error(
-                f"Field 'delivery_class' must be one of {', '.join(ADDRESS_FIELDS)}."
-            )
 
 
 def _index_for(query: Query) -> str | None:

@@ -76,12 +76,18 @@ class HttpClientResourceConfig(Config):
     """Options of the http resource."""
 
     timeout = ConfigFloat(
-        "How long one request may take, in seconds, connecting included.", default=30, static=True
+        "How long one request may take, in seconds, connecting included.",
+        default=30,
+        static=True,
+        above=0,
+        nullable=False,
     )
     data_limit = ConfigInt(
         "How many bytes the body of a response may have. Whoever sends more is cut off.",
         default=128 * 1024,
         static=True,
+        above=0,
+        nullable=False,
     )
     allowed_hosts = ConfigList(
         "What programs may reach although it is in a private network, or on this very machine: "
@@ -100,6 +106,8 @@ class HttpClientResourceConfig(Config):
         "How many requests of one sandbox are under way at a time; further ones wait for these.",
         default=10,
         static=True,
+        above=0,
+        nullable=False,
     )
     ca_certs = ConfigText(
         "The file with the authorities to trust, rather than the system's.", static=True
@@ -107,10 +115,6 @@ class HttpClientResourceConfig(Config):
 
     def post_validate(self) -> None:
         super().post_validate()
-        for name in ("timeout", "data_limit", "requests_at_once"):
-            # Written so that NaN is refused too.
-            if not getattr(self, name) > 0:
-                self.raise_config_error(f"Field '{name}' must be more than 0.")
         self.reach()
 
     def reach(self) -> Reach:

@@ -135,21 +135,20 @@ class RedisResourceConfig(StoredConfig):
     """Options of the kv resource."""
 
     keys_per_user_hard = ConfigInt(
-        f"How many keys each sandbox may have. Default: {DEFAULT_HARD_LIMIT}.", static=True
+        f"How many keys each sandbox may have. Default: {DEFAULT_HARD_LIMIT}.",
+        static=True,
+        lowest=0,
     )
     keys_per_user_soft = ConfigInt(
         "From how many keys on each further one is told in the log. Default: "
         f"{SOFT_PART:.0%} of what it may have.",
         static=True,
+        lowest=0,
     )
-    keys_per_user = ConfigInt("The old name of keys_per_user_hard.", static=True)
+    keys_per_user = ConfigInt("The old name of keys_per_user_hard.", static=True, lowest=0)
 
     def post_validate(self) -> None:
         super().post_validate()
-        for name in ("keys_per_user_hard", "keys_per_user_soft", "keys_per_user"):
-            value = getattr(self, name)
-            if value is not None and value < 0:
-                self.raise_config_error(f"Field '{name}' must not be negative.")
 
     @property
     def hard_limit(self) -> int:

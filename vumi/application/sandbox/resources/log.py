@@ -50,23 +50,23 @@ class LoggingResourceConfig(Config):
         "and told in one line. 0 is no limit.",
         default=DEFAULT_LINES_PER_SECOND,
         static=True,
+        lowest=0,
+        nullable=False,
     )
     burst = ConfigInt(
         "How many lines it may write at once after it was silent for a while.",
         default=DEFAULT_BURST,
         static=True,
+        lowest=1,
+        nullable=False,
     )
     max_length = ConfigInt(
-        "How many characters of a line are kept.", default=DEFAULT_MAX_LENGTH, static=True
+        "How many characters of a line are kept.",
+        default=DEFAULT_MAX_LENGTH,
+        static=True,
+        lowest=1,
+        nullable=False,
     )
-
-    def post_validate(self) -> None:
-        super().post_validate()
-        if not self.lines_per_second >= 0:
-            self.raise_config_error("Field 'lines_per_second' must not be negative.")
-        for name in ("burst", "max_length"):
-            if getattr(self, name) < 1:
-                self.raise_config_error(f"Field '{name}' must be at least 1.")
 
 
 class LoggingResource(SandboxResource):

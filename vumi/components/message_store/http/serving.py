@@ -17,6 +17,7 @@ from vumi.components.message_store.store import MessageStore
 from vumi.config import (
     ConfigBool,
     ConfigInt,
+    ConfigPort,
     ConfigServerEndpoint,
     ConfigText,
     ServerEndpointFallback,
@@ -115,10 +116,12 @@ class MessageStoreWebConfig(MessageStoreOptions, BaseConfig):
         "How many long answers are written at a time; further requests are answered 503.",
         default=10,
         static=True,
+        lowest=1,
+        nullable=False,
     )
     host = ConfigText("Deprecated: use twisted_endpoint.", static=True)
-    port = ConfigInt("Deprecated: use twisted_endpoint.", static=True)
-    web_port = ConfigInt("Deprecated: use twisted_endpoint.", static=True)
+    port = ConfigPort("Deprecated: use twisted_endpoint.", static=True, any_free=True)
+    web_port = ConfigPort("Deprecated: use twisted_endpoint.", static=True, any_free=True)
 
     def post_validate(self) -> None:
         super().post_validate()
@@ -135,8 +138,6 @@ class MessageStoreWebConfig(MessageStoreOptions, BaseConfig):
             self.raise_config_error("web_username and web_password must not be empty.")
         if self.web_username is not None and ":" in self.web_username:
             self.raise_config_error("Field 'web_username' must not have a colon.")
-        if self.max_requests is None or self.max_requests < 1:
-            self.raise_config_error("Field 'max_requests' must be at least 1.")
 
 
 class MessageStoreWebWorker(BaseWorker):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from twisted.logger import Logger
 
-from vumi.config import ConfigInt, ConfigServerEndpoint, ConfigText, ServerEndpointFallback
+from vumi.config import ConfigPort, ConfigServerEndpoint, ConfigText, ServerEndpointFallback
 from vumi.tasks import deferred, in_background
 from vumi.transports.smpp.constants import CommandId, CommandStatus, EsmClass
 from vumi.transports.smpp.pdu import DeliverSm
@@ -39,7 +39,9 @@ class SmppServiceConfig(BaseConfig):
         fallbacks=[ServerEndpointFallback("host", "port")],
     )
     host = ConfigText("The address to listen on, if there is no twisted_endpoint.", static=True)
-    port = ConfigInt("The port to listen on, if there is no twisted_endpoint.", static=True)
+    port = ConfigPort(
+        "The port to listen on, if there is no twisted_endpoint.", static=True, any_free=True
+    )
     system_id = ConfigText("What the SMSC calls itself.", default="smsc", static=True)
     smsc_delivery_report_string = ConfigText(
         "The text of delivery reports; %s is the message's id.",

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from vumi.config import ConfigChoice
 from vumi.transports.smpp.constants import Tag
-from vumi.transports.smpp.fields import ConfigChoice
 from vumi.transports.smpp.pdu import tlv
 from vumi.transports.smpp.processors.sessions import (
     SessionDeliverProcessor,

@@ -13,10 +13,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from twisted.logger import Logger
 from zope.interface import implementer
 
-from vumi.config import Config, ConfigBool, ConfigInt, ConfigText
+from vumi.config import Config, ConfigBool, ConfigChoice, ConfigInt, ConfigText
 from vumi.message import TransportUserMessage
 from vumi.transports.smpp.constants import Npi, Tag, Ton
-from vumi.transports.smpp.fields import ConfigChoice
 from vumi.transports.smpp.iprocessors import ISubmitShortMessageProcessor
 from vumi.transports.smpp.overrides import InvalidOverride, Overrides, parse_overrides
 from vumi.transports.smpp.pdu import PduEncodeError, SubmitSm, tlv
@@ -80,7 +79,12 @@ class SubmitShortMessageProcessorConfig(Config):
         "The old name of long_messages: udh8.", default=False, static=True
     )
     multipart_sar_reference_rollover = ConfigInt(
-        "The references of messages in parts are below this.", default=0x10000, static=True
+        "The references of messages in parts are below this.",
+        default=0x10000,
+        static=True,
+        lowest=2,
+        highest=65536,
+        nullable=False,
     )
 
     def post_validate(self) -> None:
@@ -91,10 +95,6 @@ class SubmitShortMessageProcessorConfig(Config):
         if len(given) > 1:
             self.raise_config_error(
                 "The following parameters are mutually exclusive: " + ", ".join(given)
-            )
-        if not 1 < (self.multipart_sar_reference_rollover or 0) <= 0x10000:
-            self.raise_config_error(
-                "Field 'multipart_sar_reference_rollover' must be from 2 to 65536."
             )
 
     @property

@@ -7,8 +7,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from vumi.config import Config, ConfigDict, ConfigError, ConfigField, ConfigInt, ConfigText
-from vumi.transports.smpp.fields import ConfigChoice, ConfigSeconds
+from vumi.config import (
+    Config,
+    ConfigChoice,
+    ConfigCount,
+    ConfigDict,
+    ConfigError,
+    ConfigField,
+    ConfigSeconds,
+    ConfigText,
+)
 from vumi.transports.smpp.simulator.rules import (
     Behaviour,
     Mistake,
@@ -129,10 +137,12 @@ class SmscScript(Config):
         default="udh8",
         static=True,
     )
-    window_size = ConfigInt(
+    window_size = ConfigCount(
         "How many messages and reports may be sent over a bind without an answer yet.",
         default=100,
         static=True,
+        lowest=1,
+        nullable=False,
     )
     response_timeout = ConfigSeconds(
         "How long an ESME may take to answer, in seconds. Then the message is sent again.",
@@ -147,17 +157,13 @@ class SmscScript(Config):
     journal = ConfigText(
         "A file to which a line of JSON is added for everything that happens.", static=True
     )
-    keep = ConfigInt(
+    keep = ConfigCount(
         "How many messages are remembered, to be looked at over HTTP.",
         default=10_000,
         static=True,
+        lowest=1,
+        nullable=False,
     )
-
-    def post_validate(self) -> None:
-        super().post_validate()
-        for name in ("window_size", "keep"):
-            if getattr(self, name) < 1:
-                self.raise_config_error(f"Field '{name}' must be 1 or more.")
 
     @property
     def behaviour(self) -> Behaviour:

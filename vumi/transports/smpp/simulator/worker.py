@@ -12,8 +12,8 @@ from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import serverFromString
 
 from vumi.config import (
-    ConfigInt,
     ConfigList,
+    ConfigPort,
     ConfigServerEndpoint,
     ConfigText,
     ServerEndpointFallback,
@@ -88,7 +88,9 @@ class SmscWorkerConfig(BaseConfig, SmscScript):
         fallbacks=[ServerEndpointFallback("host", "port")],
     )
     host = ConfigText("The address to listen on, if there is no twisted_endpoint.", static=True)
-    port = ConfigInt("The port to listen on, if there is no twisted_endpoint.", static=True)
+    port = ConfigPort(
+        "The port to listen on, if there is no twisted_endpoint.", static=True, any_free=True
+    )
     http_endpoint = ConfigText(
         "Where the simulator is controlled over HTTP, by whoever can connect: a Twisted server "
         "endpoint. Without one it isn't.",
