@@ -194,7 +194,8 @@ class Walkthrough:
             return
         with suppress(ProcessLookupError):
             self._server.send_signal(signal.SIGINT)
-        assert self._server.wait(PATIENCE) == 0, self._server_log()
+        status = self._server.wait(PATIENCE)
+        assert status == 0, f"{status}\n{self._server_log()}"
         assert "Traceback" not in self._server_log(), self._server_log()
         self._server = None
 

@@ -30,8 +30,9 @@ from zope.interface import implementer
 from vumi.broker.amqp_frames import check_headers
 from vumi.broker.amqp_link import Link, LinkLost, connect_link
 from vumi.broker.amqp_subscription import AmqpSubscription
-from vumi.broker.checks import check_names, check_publish
-from vumi.broker.interface import Exchange, IBroker, Publication, Queue
+from vumi.broker.checks import body_too_large, check_names, check_publish
+from vumi.broker.held_publishes import HeldPublishes
+from vumi.broker.interface import MAX_BODY_BYTES, Exchange, IBroker, Publication, Queue
 from vumi.broker.ledger import PublishLedger
 from vumi.errors import BrokerClosed, BrokerError, ConfigError, PublishRefused, Unroutable
 from vumi.tasks import deferred, in_background
@@ -68,7 +69,7 @@ REFUSED_DELAY = 1.0
 DEFAULT_PREFETCH = 100
 #: The largest frame until a broker has said its own, in bytes: RabbitMQ's default.
 DEFAULT_FRAME_MAX = 131_072
-NOT_FOUND, PRECONDITION_FAILED = 404, 406
+ACCESS_REFUSED, NOT_FOUND, PRECONDITION_FAILED = 403, 404, 406
 
 
 @implementer(IBroker)
@@ -98,7 +99,10 @@ class AmqpBroker:
         self._loop: Deferred[None] | None = None
         self._closing = False
         self._as_they_are: set[str] = set()
+        #: Exchange and key -> publishes that wait for those before them, which were refused.
+        self._held: dict[tuple[str, str], HeldPublishes] = {}
         self._frame_max = DEFAULT_FRAME_MAX
+        self._max_body = MAX_BODY_BYTES
 
     # State
 
@@ -177,13 +181,13 @@ class AmqpBroker:
         attempt = 0
         while not self._closing:
             host, port = self.address.hosts[attempt % len(self.address.hosts)]
-            link = None
+            link, what = None, "not made"
             try:
                 link = await connect_link(
                     self.address, host, port, self._reactor, self._label, self
                 )
                 await self._restore(link)
-                attempt = 0
+                attempt, what = 0, "lost"
                 reason = await link.lost
             except KNOWN_REASONS as error:
                 reason = error
@@ -192,19 +196,24 @@ class AmqpBroker:
             except Exception as error:  # noqa: BLE001 (whatever it was: the loop must go on)
                 self.log.failure("The connection to the broker failed in an unknown way")
                 reason = error
-            was_ready, self._link = self._link is not None, None
             if link is not None:
                 link.abort()
+                self._forget_link(link)
+            # What was sent before the connection was ready.
             self._ledger.channel_lost()
-            if was_ready:
-                for subscription in self._subscriptions:
-                    subscription.interrupted()
             if self._closing:
                 break
-            await self._pause(
-                delay(attempt), f"{host}:{port}", reason, "lost" if was_ready else "not made"
-            )
+            await self._pause(delay(attempt), f"{host}:{port}", reason, what)
             attempt += 1
+
+    def _forget_link(self, link: Link) -> None:
+        """A connection is over: whatever waits for it waits for the next one."""
+        if self._link is link:
+            self._link = None
+            self._held.clear()
+            self._ledger.channel_lost()
+            for subscription in self._subscriptions:
+                subscription.interrupted()
 
     async def _pause(self, seconds: float, where: str, reason: object, what: str) -> None:
         self.log.warn(
@@ -229,7 +238,15 @@ class AmqpBroker:
         for exchange in list(self._exchanges.values()):
             await self._declare_exchange(link, exchange)
         for queue in list(self._queues.values()):
-            await self._declare_queue(link, queue)
+            try:
+                await self._declare_queue(link, queue)
+            except LinkLost:
+                raise
+            except BrokerError as error:
+                # One queue must not keep all others waiting.
+                self.log.error(
+                    "{problem}. The others are used", event="broker-refused-queue", problem=error
+                )
         outstanding = [p for p in self._ledger.outstanding() if p.routing_key]
         for publication in outstanding:
             self._send(link, publication)
@@ -242,7 +259,7 @@ class AmqpBroker:
             resent=len(outstanding),
         )
         for subscription in list(self._subscriptions):
-            await subscription.attach(link)
+            await subscription.restore(link)
         waiters, self._ready_waiters = self._ready_waiters, []
         for waiter in waiters:
             waiter.callback(link)
@@ -263,8 +280,8 @@ class AmqpBroker:
             try:
                 return await action(link)
             except (LinkLost, ConnectionClosed):
-                if self._link is link:
-                    self._link = None
+                link.abort()
+                self._forget_link(link)
 
     # Topology
 
@@ -277,10 +294,17 @@ class AmqpBroker:
 
     def declare_queue(self, queue: Queue) -> Deferred[None]:
         check_names(queue.name, queue.binding_key)
-        self._queues[queue.name] = queue
-        return Deferred.fromCoroutine(
-            self._with_link(lambda link: self._declare_queue(link, queue))
-        )
+        return Deferred.fromCoroutine(self._declare_and_keep(queue))
+
+    async def _declare_and_keep(self, queue: Queue) -> None:
+        before, self._queues[queue.name] = self._queues.get(queue.name), queue
+        try:
+            await self._with_link(lambda link: self._declare_queue(link, queue))
+        except BrokerError:
+            if before is None:
+                # Refused now, it would be refused after every reconnection.
+                self._queues.pop(queue.name, None)
+            raise
 
     async def _declare_exchange(self, link: Link, exchange: Exchange) -> None:
         try:
@@ -291,10 +315,7 @@ class AmqpBroker:
                 durable=exchange.durable,
             )
         except ChannelClosedByBroker as error:
-            if error.reply_code != PRECONDITION_FAILED:
-                raise _refused("exchange", exchange.name, error) from None
-            await link.topology("exchange_declare", exchange=exchange.name, passive=True)
-            self._warn_as_it_is("exchange", exchange.name, error)
+            await self._use_as_it_is(link, "exchange", exchange.name, error)
 
     async def _declare_queue(self, link: Link, queue: Queue) -> None:
         try:
@@ -306,9 +327,7 @@ class AmqpBroker:
                 arguments=dict(queue.arguments) or None,
             )
         except ChannelClosedByBroker as error:
-            if error.reply_code != PRECONDITION_FAILED:
-                raise _refused("queue", queue.name, error) from None
-            self._warn_as_it_is("queue", queue.name, error)
+            await self._use_as_it_is(link, "queue", queue.name, error)
         if queue.exchange:
             try:
                 await link.topology(
@@ -318,15 +337,29 @@ class AmqpBroker:
                     routing_key=queue.binding_key,
                 )
             except ChannelClosedByBroker as error:
-                raise _refused("queue", queue.name, error) from None
+                if error.reply_code != ACCESS_REFUSED:
+                    raise _refused("queue", queue.name, error) from None
+                self._warn_as_it_is("queue", queue.name, error)
+
+    async def _use_as_it_is(
+        self, link: Link, what: str, name: str, error: ChannelClosedByBroker
+    ) -> None:
+        """Make do with what is there where it can't be declared as it should be."""
+        if error.reply_code not in (ACCESS_REFUSED, PRECONDITION_FAILED):
+            raise _refused(what, name, error) from None
+        try:
+            await link.topology(f"{what}_declare", **{what: name}, passive=True)
+        except ChannelClosedByBroker:
+            raise _refused(what, name, error) from None
+        self._warn_as_it_is(what, name, error)
 
     def _warn_as_it_is(self, what: str, name: str, error: ChannelClosedByBroker) -> None:
         if name in self._as_they_are:
             return
         self._as_they_are.add(name)
         self.log.warn(
-            "The broker has {what} {name!r} with other properties than asked for; it is used as "
-            "it is ({reason})",
+            "The broker has {what} {name!r} and doesn't let us declare it as it should be; it is "
+            "used as it is ({reason})",
             event="broker-used-as-it-is",
             what=what,
             name=name,
@@ -347,14 +380,17 @@ class AmqpBroker:
     ) -> Publication:
         if self._closing:
             raise BrokerClosed("The connection to the broker is closed: nothing can be published.")
-        check_publish(self._exchanges, exchange, routing_key, body)
+        check_publish(self._exchanges, exchange, routing_key, body, self._max_body)
         if headers:
             check_headers(headers, self._frame_max)
         publication = Publication(exchange, routing_key, body, headers, mandatory, result)
         if not retry:
             publication.retry = False
         self._ledger.add(publication)
-        if self._link is not None:
+        held = self._held.get((exchange, routing_key)) if self._held else None
+        if held is not None:
+            held.append(publication)
+        elif self._link is not None:
             self._send(self._link, publication)
         return publication
 
@@ -381,42 +417,32 @@ class AmqpBroker:
     def publish_settled(self, tag: int, multiple: bool, accepted: bool) -> None:
         """The broker has confirmed or refused publishes (called by the link)."""
         publications = self._ledger.settle(tag, multiple)
-        if not accepted:
-            self._fail([p for p in publications if not p.retry], PublishRefused)
-            publications = [p for p in publications if p.retry]
-            if not publications:
-                return
-            self.log.warn(
-                "The broker refused {count} messages (a queue is full?); they are sent again",
-                event="broker-refused-publish",
-                count=len(publications),
-                routing_keys=sorted({publication.routing_key for publication in publications}),
-            )
-            self.clock.callLater(REFUSED_DELAY, self._send_again, publications)
+        if accepted:
+            failed = [publication for publication in publications if publication.returned]
+        else:
+            failed = publications
+        if not failed:
+            self._now_safe(publications)
             return
-        returned = [publication for publication in publications if publication.returned]
-        if returned:
-            publications = [p for p in publications if not p.returned]
-            wanted = [p for p in returned if p.retry]
-            if wanted:
-                self._reroute(wanted)
-            refused = [p for p in returned if not p.retry]
-            if refused:
-                self._fail(refused, Unroutable)
-        self._now_safe(publications)
+        self._now_safe([publication for publication in publications if publication not in failed])
+        error = Unroutable if accepted else PublishRefused
+        self._fail([p for p in failed if not p.retry], error)
+        again = [publication for publication in failed if publication.retry]
+        if again:
+            self._hold(again, accepted)
 
     def _now_safe(self, publications: list[Publication]) -> None:
         moved = self._ledger.mark_safe(publications)
         for publication in publications:
             if not publication.called:
                 publication.callback(publication.on_safe)
+        if self._held:
+            self._release_held(publications)
         if moved:
             for listener in self._listeners:
                 listener()
 
-    def _fail(
-        self, publications: list[Publication], error: type[Unroutable] | type[PublishRefused]
-    ) -> None:
+    def _fail(self, publications: list[Publication], error: Callable[[str], BrokerError]) -> None:
         """Tell those who wait that their publishes failed; these count as dealt with."""
         for publication in publications:
             publication.errback(error(publication.routing_key))
@@ -428,34 +454,78 @@ class AmqpBroker:
         if publication is not None:
             publication.returned = True
 
-    def _reroute(self, publications: list[Publication]) -> None:
-        """Declare queues that have vanished anew, and send again what they were to get."""
+    def publish_too_large(self, size: int, limit: int) -> None:
+        """The broker ended the channel because of a body's size (called by the link).
+
+        Sent again, it would do so again: it fails alone, and all others are sent again.
+        """
+        self._max_body = min(self._max_body, limit)
+        too_large = [p for p in self._ledger.outstanding() if len(p.body) > limit]
+        self._fail(too_large, lambda _: body_too_large(size, limit))
+
+    # Publishes that were not taken
+
+    def _hold(self, publications: list[Publication], returned: bool) -> None:
+        """Keep publishes that the broker did not take, and all later ones of their keys."""
+        held = set()
         for publication in publications:
-            self._queues.setdefault(
-                publication.routing_key, Queue(publication.routing_key, publication.exchange)
-            )
-        names = sorted({publication.routing_key for publication in publications})
+            publication.returned = False
+            key = (publication.exchange, publication.routing_key)
+            if key not in self._held:
+                self._held[key] = HeldPublishes(self._send_held)
+            self._held[key].put_back(publication)
+            held.add(self._held[key])
+        if returned:
+            in_background(self._declare_again(publications, held), self.log, "Declaring again")
+            return
+        self.log.warn(
+            "The broker refused {count} messages (a queue is full?); they are sent again",
+            event="broker-refused-publish",
+            count=len(publications),
+            routing_keys=sorted({publication.routing_key for publication in publications}),
+        )
+        self._resume_later(held)
+
+    async def _declare_again(
+        self, publications: list[Publication], held: set[HeldPublishes]
+    ) -> None:
+        """Declare queues that have vanished anew."""
+        queues = {p.routing_key: Queue(p.routing_key, p.exchange) for p in publications}
         self.log.warn(
             "No queue was there for {count} messages; {names} declared again, messages sent again",
             event="broker-queue-vanished",
             count=len(publications),
-            names=names,
+            names=sorted(queues),
         )
+        try:
+            for name, queue in queues.items():
+                await self.declare_queue(self._queues.get(name, queue))
+        except BrokerClosed:
+            return
+        except BrokerError as error:
+            self.log.error("{problem}", event="broker-refused-queue", problem=error)
+            self._resume_later(held)
+        else:
+            self._resume(held)
 
-        async def declare_and_send() -> None:
-            for name in names:
-                await self.declare_queue(self._queues[name])
-            self._send_again(publications)
+    def _resume_later(self, held: set[HeldPublishes]) -> None:
+        self.clock.callLater(REFUSED_DELAY, self._resume, held)
 
-        in_background(declare_and_send(), self.log, "Sending messages again")
+    def _resume(self, held: set[HeldPublishes]) -> None:
+        # What was held on a connection that is gone was sent again on the next one.
+        for each in held.intersection(self._held.values()):
+            each.resume()
 
-    def _send_again(self, publications: list[Publication]) -> None:
-        for publication in publications:
-            publication.returned = False
+    def _send_held(self, publication: Publication) -> None:
         if self._link is not None:
-            for publication in publications:
-                if not publication.safe:
-                    self._send(self._link, publication)
+            self._send(self._link, publication)
+
+    def _release_held(self, publications: list[Publication]) -> None:
+        for publication in publications:
+            key = (publication.exchange, publication.routing_key)
+            held = self._held.get(key)
+            if held is not None and held.taken(publication):
+                del self._held[key]
 
     # Consuming
 

@@ -125,18 +125,33 @@ class DeliveryReader:
     def __init__(self, on_frame: Callable[[bytes], None]) -> None:
         self.channels: dict[int, OnDelivery] = {}
         self._on_frame = on_frame
-        self._rest = b""
+        #: What has come and is not a whole frame or delivery yet, and how many bytes that is.
+        self._rest: list[bytes] = []
+        self._size = 0
+        #: How many bytes there must be at least before looking at them can lead to anything.
+        self._needed = 0
         self._routes: dict[bytes, tuple[str, str]] = {}
 
     def feed(self, data: bytes) -> None:
-        """Take what has come from the broker, in order; any chunks will do."""
+        """Take what has come from the broker, in order; any chunks will do.
+
+        The pieces of a large body are joined when they are all there: joined one by one, each
+        would be copied again with every piece after it.
+        """
         if self._rest:
-            data = self._rest + data
+            self._rest.append(data)
+            self._size += len(data)
+            if self._size < self._needed:
+                return
+            data = b"".join(self._rest)
+            self._rest.clear()
+        self._needed = 0
         position, end = 0, len(data)
         while end - position >= _OVERHEAD:
             kind, channel, size = _FRAME_HEADER.unpack_from(data, position)
             following = position + _OVERHEAD + size
             if following > end:
+                self._needed = following - position
                 break
             on_delivery = self.channels.get(channel)
             if (
@@ -152,7 +167,9 @@ class DeliveryReader:
             else:
                 self._on_frame(data[position:following])
                 position = following
-        self._rest = data[position:]
+        if position < end:
+            self._rest.append(data[position:])
+            self._size = end - position
 
     def _delivery(
         self,
@@ -173,6 +190,10 @@ class DeliveryReader:
         pieces = []
         offset: int = body_start
         missing: int = body_size
+        if body_start + missing > end:
+            # The body, and at least one frame around it.
+            self._needed = body_start + missing + (_OVERHEAD if missing else 0) - position
+            return 0
         while missing:
             if end - offset < _OVERHEAD:
                 return 0
@@ -181,7 +202,8 @@ class DeliveryReader:
                 raise ValueError("A delivery with a body that does not fit its header.")
             start = offset + spec.FRAME_HEADER_SIZE
             offset = start + size + 1
-            if offset > end:
+            if offset + missing - size > end:
+                self._needed = offset + missing - size - position
                 return 0
             pieces.append(data[start : start + size])
             missing -= size

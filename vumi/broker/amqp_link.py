@@ -8,12 +8,13 @@ above all) goes out together after it.
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any, cast
 
 from pika import BasicProperties, ConnectionParameters, PlainCredentials, spec
 from pika.adapters.twisted_connection import TwistedProtocolConnection
 from pika.exceptions import StreamLostError
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, fail
 from twisted.internet.error import ConnectionDone
 from twisted.internet.protocol import Factory, connectionDone
 from twisted.logger import Logger
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
 
         def publish_settled(self, tag: int, multiple: bool, accepted: bool) -> None: ...
         def publish_returned(self, routing_key: str, body: bytes) -> None: ...
+        def publish_too_large(self, size: int, limit: int) -> None: ...
 
 
 __all__ = ["Link", "LinkLost", "connect_link"]
@@ -49,7 +51,12 @@ __all__ = ["Link", "LinkLost", "connect_link"]
 CONNECT_TIMEOUT = 30
 #: Seconds that the broker has to agree to closing.
 CLOSE_TIMEOUT = 5
+#: Seconds that the broker has to answer anything else. One that takes no publishes for now (it
+#: lacks memory) doesn't read what this connection sends, so this is long.
+ANSWER_TIMEOUT = 60
 PERSISTENT = 2
+#: What RabbitMQ says when it ends a channel because of a body.
+_TOO_LARGE = re.compile(r"message size (\d+) is larger than configured max size (\d+)")
 
 
 class LinkLost(BrokerError):
@@ -65,6 +72,8 @@ class _Protocol(TwistedProtocolConnection):
 
     def __init__(self, parameters: ConnectionParameters, reactor: Any) -> None:
         super().__init__(parameters, custom_reactor=reactor)
+        #: Fires with the reason when the connection has ended, however far it had come.
+        self.gone: Deferred[Any] = Deferred()
         self.after_data: Callable[[], None] | None = None
         self.in_data = False
         self.reader = DeliveryReader(super().dataReceived)
@@ -110,6 +119,7 @@ class _Protocol(TwistedProtocolConnection):
         if reason.check(ConnectionDone):
             reason = Failure(self._impl._error or StreamLostError("it was closed by the broker"))
         super().connectionLost(reason)
+        self.gone.callback(reason.value)
 
     def _on_connection_failed(self, _connection: Any, error: Any = None) -> None:
         # pika's own version keeps the reason to itself.
@@ -146,11 +156,11 @@ async def connect_link(
     connecting = endpoint.connect(factory)
     protocol = cast("_Protocol", await connecting)
     try:
+        link = Link(protocol, f"{host}:{port}", reactor, observer)
         # pika drops its own reference once the handshake is over.
         ready: Deferred[Any] | None = protocol.ready
         if ready is not None:
-            await ready.addTimeout(CONNECT_TIMEOUT, reactor)
-        link = Link(protocol, f"{host}:{port}", reactor, observer)
+            await link.answer(ready, CONNECT_TIMEOUT)
         await link.prepare()
     except BaseException:
         _abort(protocol)
@@ -195,14 +205,58 @@ class Link:
         self._to_flush: list[Callable[[], None]] = []
         self._flush_due = False
         self._closing = False
+        self._awaited: set[Deferred[Any]] = set()
         protocol.after_data = self._flush
-        if protocol.closed is not None:
-            protocol.closed.addBoth(self._ended)
+        _ = protocol.gone.addCallback(self._ended)
 
     @property
     def over(self) -> bool:
         """The connection has ended, or is about to."""
         return self._closing or self.lost.called or not self._protocol.is_open
+
+    def answer(self, coming: Deferred[Any], seconds: float = ANSWER_TIMEOUT) -> Deferred[Any]:
+        """Wait for an answer of the broker, as long as this connection lasts.
+
+        pika leaves many of its Deferreds unfired when a connection ends.
+
+        :param coming: Fires with the answer; nobody else waits for it.
+        :param seconds: How long the broker has. After that the connection is dropped.
+        :returns: Fires with the answer, or fails with what `coming` failed with, or with
+            :class:`LinkLost`.
+        """
+        if self.lost.called:
+            return fail(self._lost_error(self.lost.result))
+        answer: Deferred[Any] = Deferred()
+        self._awaited.add(answer)
+
+        def come(result: Any) -> None:
+            if not answer.called:
+                answer.callback(result)
+
+        def too_late() -> None:
+            self.log.warn(
+                "The broker at {where} has not answered within {seconds} s; the connection is "
+                "dropped",
+                event="broker-no-answer",
+                where=self.where,
+                seconds=seconds,
+            )
+            self.abort()
+            come(Failure(LinkLost(f"The broker has not answered within {seconds:g} s.")))
+
+        def over(result: Any) -> Any:
+            self._awaited.discard(answer)
+            _cancel(timer)
+            return result
+
+        timer = self._reactor.callLater(seconds, too_late)
+        _ = answer.addBoth(over)
+        _ = coming.addBoth(come)
+        return answer
+
+    @staticmethod
+    def _lost_error(reason: Any) -> LinkLost:
+        return LinkLost(f"The connection to the broker was lost: {reason}")
 
     async def prepare(self) -> None:
         """Open the channel for publishing, in confirm mode."""
@@ -215,7 +269,7 @@ class Link:
         selected: Deferred[Any] = Deferred()
         channel.confirm_delivery(self._on_confirm, callback=selected.callback)
         channel.add_on_return_callback(self._on_return)
-        await selected
+        await self.answer(selected)
         self._publishing = channel
         self.frame_max = connection.params.frame_max
         self._encode_publish = PublishEncoder(channel.channel_number, self.frame_max).encode
@@ -253,12 +307,19 @@ class Link:
     def _ended(self, reason: Any) -> None:
         if not self.lost.called:
             self.lost.callback(reason)
+        for answer in list(self._awaited):
+            if not answer.called:
+                answer.errback(self._lost_error(reason))
 
     def _publishing_closed(self, reason: Any) -> None:
         # Also fired as a part of the connection's own end; the first reason counts.
         self._publishing = None
+        reason = getattr(reason, "value", reason)
+        too_large = _TOO_LARGE.search(str(reason))
+        if too_large:
+            self._observer.publish_too_large(*map(int, too_large.groups()))
         if not self._closing:
-            self._ended(getattr(reason, "value", reason))
+            self._ended(reason)
 
     # Channels
 
@@ -266,7 +327,7 @@ class Link:
         if self._protocol.is_closed:
             raise LinkLost("The connection to the broker was lost.")
         try:
-            return await self._protocol.open_channel()
+            return await self.answer(self._protocol.open_channel())
         except BrokerError:
             raise
         except Exception as error:
@@ -284,7 +345,9 @@ class Link:
         if arguments.get("arguments", ()) is None:
             del arguments["arguments"]
         try:
-            return await getattr(channel, method)(**arguments)
+            return await self.answer(getattr(channel, method)(**arguments))
+        except BrokerError:
+            raise
         except Exception as error:
             if self._protocol.is_closed or self.lost.called:
                 raise LinkLost(f"The connection to the broker was lost: {error}") from error

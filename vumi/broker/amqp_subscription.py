@@ -6,9 +6,10 @@ what the deliveries are for.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from twisted.internet.defer import Deferred, succeed
+from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 from zope.interface import implementer
 
@@ -31,6 +32,9 @@ __all__ = ["AmqpSubscription"]
 
 #: Seconds before consuming is tried again after the broker has ended it.
 RESUBSCRIBE_DELAY = 1.0
+#: Seconds that the broker has to end a subscription. One that lacks memory doesn't read that it
+#: should; then the connection is dropped, and what was in hand is delivered again.
+END_TIMEOUT = 5.0
 
 
 @implementer(ISubscription)
@@ -66,17 +70,28 @@ class AmqpSubscription:
         if self._prefetch:
             channel.basic_qos(prefetch_count=self._prefetch)
         link.read_deliveries(channel, self._on_delivery)
-        await self._consume(opened)
+        await self._consume(link, opened)
 
-    async def _consume(self, opened: TwistedChannel) -> None:
+    async def restore(self, link: Link) -> None:
+        """Consume on a new connection. Where the queue can't be consumed, that is tried again."""
+        try:
+            await self.attach(link)
+        except LinkLost:
+            raise
+        except BrokerError as error:
+            self._resubscribe_later(link, error)
+
+    async def _consume(self, link: Link, opened: TwistedChannel) -> None:
         consuming: Deferred[Any] = Deferred()
         opened.on_closed.addBoth(lambda reason: _end(consuming, reason))
         self._consumer_tag = opened._channel.basic_consume(
             self.queue, _left_to_pika, callback=lambda frame: _end(consuming, frame)
         )
-        outcome = await consuming
+        outcome = await link.answer(consuming)
         if isinstance(outcome, BaseException):
-            raise LinkLost(f"Queue {self.queue!r} can't be consumed: {outcome}")
+            if link.over:
+                raise LinkLost(f"The connection to the broker was lost: {outcome}")
+            raise BrokerError(f"Queue {self.queue!r} can't be consumed: {outcome}")
 
     def _on_delivery(
         self,
@@ -162,7 +177,7 @@ class AmqpSubscription:
         try:
             await self._broker.redeclare(link, self.queue)
             if opened.is_open and not self._cancelled:
-                await self._consume(opened)
+                await self._consume(link, opened)
         except BrokerError:
             # Closing the channel leads to _channel_closed, which starts over.
             if opened.is_open:
@@ -200,13 +215,21 @@ class AmqpSubscription:
     def cancel(self) -> Deferred[None]:
         self._cancelled = True
         self._retry_no_more()
-        channel = self._channel
-        if channel is None or not channel.is_open:
-            return succeed(None)
-        cancelled: Deferred[None] = Deferred()
+        return Deferred.fromCoroutine(self._cancel())
+
+    async def _cancel(self) -> None:
+        link, channel = self._link, self._channel
+        if link is None or channel is None or not channel.is_open:
+            return
+        cancelled: Deferred[Any] = Deferred()
         channel.add_on_close_callback(lambda *_: _end(cancelled, None))
         channel.basic_cancel(self._consumer_tag, callback=lambda _frame: _end(cancelled, None))
-        return cancelled
+        await self._until(link, cancelled)
+
+    async def _until(self, link: Link, done: Deferred[Any]) -> None:
+        """Wait for the broker while a subscription ends. Without an answer it ends too."""
+        with suppress(LinkLost):
+            await link.answer(done, END_TIMEOUT)
 
     @deferred
     async def close(self) -> None:
@@ -215,12 +238,12 @@ class AmqpSubscription:
         self._closed = True
         self._broker.forget(self)
         self.flush()
-        channel, self._channel = self._channel, None
-        if channel is not None and channel.is_open:
-            closed: Deferred[None] = Deferred()
+        link, channel, self._channel = self._link, self._channel, None
+        if link is not None and channel is not None and channel.is_open:
+            closed: Deferred[Any] = Deferred()
             channel.add_on_close_callback(lambda *_: _end(closed, None))
             channel.close()
-            await closed
+            await self._until(link, closed)
 
 
 def _left_to_pika(*delivery: object) -> None:

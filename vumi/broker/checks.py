@@ -29,16 +29,26 @@ def check_names(*names: str) -> None:
             )
 
 
-def check_publish(declared: Container[str], exchange: str, routing_key: str, body: bytes) -> None:
+def body_too_large(size: int, limit: int) -> BrokerError:
+    """The error for a message whose body no queue takes."""
+    return BrokerError(f"A message of {size} bytes is too large: at most {limit} are taken.")
+
+
+def check_publish(
+    declared: Container[str],
+    exchange: str,
+    routing_key: str,
+    body: bytes,
+    max_body: int = MAX_BODY_BYTES,
+) -> None:
     """Check a publish. A broker would end the channel for it, and with it all that is under way.
 
     :param declared: The names of the exchanges that were declared.
+    :param max_body: How many bytes a body may have.
     :raises BrokerError: It can't be published; the words say why.
     """
     if exchange and exchange not in declared:
         raise BrokerError(f"Exchange {exchange!r} was not declared before publishing to it.")
     check_names(routing_key)
-    if len(body) > MAX_BODY_BYTES:
-        raise BrokerError(
-            f"A message of {len(body)} bytes is too large: at most {MAX_BODY_BYTES} are taken."
-        )
+    if len(body) > max_body:
+        raise body_too_large(len(body), max_body)
