@@ -534,9 +534,8 @@ class AmqpBroker:
         self, queue: str, receiver: IReceiver, prefetch: int = DEFAULT_PREFETCH
     ) -> ISubscription:
         subscription = AmqpSubscription(self, queue, receiver, prefetch)
-        link = await self._when_ready()
+        await self._with_link(subscription.attach)
         self._subscriptions.append(subscription)
-        await subscription.attach(link)
         return subscription
 
     def forget(self, subscription: AmqpSubscription) -> None:
