@@ -426,27 +426,31 @@ class AmqpBroker:
             return
         self._now_safe([publication for publication in publications if publication not in failed])
         error = Unroutable if accepted else PublishRefused
-        self._fail([p for p in failed if not p.retry], error)
+        self._now_safe([p for p in failed if not p.retry], error)
         again = [publication for publication in failed if publication.retry]
         if again:
             self._hold(again, accepted)
 
-    def _now_safe(self, publications: list[Publication]) -> None:
+    def _now_safe(
+        self, publications: list[Publication], error: Callable[[str], BrokerError] | None = None
+    ) -> None:
+        """Publishes are confirmed, or have failed for good: nothing waits for them any more.
+
+        :param error: Makes of the routing key what they have failed with.
+        """
         moved = self._ledger.mark_safe(publications)
-        for publication in publications:
-            if not publication.called:
-                publication.callback(publication.on_safe)
         if self._held:
             self._release_held(publications)
+        for publication in publications:
+            if publication.called:
+                continue
+            if error is None:
+                publication.callback(publication.on_safe)
+            else:
+                publication.errback(error(publication.routing_key))
         if moved:
             for listener in self._listeners:
                 listener()
-
-    def _fail(self, publications: list[Publication], error: Callable[[str], BrokerError]) -> None:
-        """Tell those who wait that their publishes failed; these count as dealt with."""
-        for publication in publications:
-            publication.errback(error(publication.routing_key))
-        self._now_safe(publications)
 
     def publish_returned(self, routing_key: str, body: bytes) -> None:
         """The broker has no queue for a publish (called by the link, before its confirmation)."""
@@ -461,7 +465,7 @@ class AmqpBroker:
         """
         self._max_body = min(self._max_body, limit)
         too_large = [p for p in self._ledger.outstanding() if len(p.body) > limit]
-        self._fail(too_large, lambda _: body_too_large(size, limit))
+        self._now_safe(too_large, lambda _: body_too_large(size, limit))
 
     # Publishes that were not taken
 

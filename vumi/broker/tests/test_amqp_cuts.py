@@ -66,7 +66,7 @@ class CuttingProxy:
 
         :returns: The port.
         """
-        factory = Factory.forProtocol(self._accept)  # type: ignore[arg-type]  # a callable will do
+        factory = Factory.forProtocol(self._accept)
         factory.noisy = False
         endpoint = TCP4ServerEndpoint(reactor, 0, interface="127.0.0.1")
         self._listening = await endpoint.listen(factory)
@@ -76,7 +76,7 @@ class CuttingProxy:
         near = _Side(self, TO_BROKER)
         far = _Side(self, FROM_BROKER)
         far.other = near
-        outgoing = Factory.forProtocol(lambda: far)  # type: ignore[arg-type]  # a callable will do
+        outgoing = Factory.forProtocol(lambda: far)
         outgoing.noisy = False
 
         def connected(_: Any) -> None:
@@ -97,7 +97,7 @@ class CuttingProxy:
             return data
         data, self._left = data[: self._left], -1
         transport: Any = side.transport
-        reactor.callLater(0, transport.abortConnection)  # type: ignore[attr-defined]  # IReactorTime
+        reactor.callLater(0, transport.abortConnection)
         return data
 
     async def stop(self) -> None:
