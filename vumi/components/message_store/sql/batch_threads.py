@@ -108,7 +108,8 @@ class BatchThreads(Generic[W]):
         self._patience = patience
         self._jobs: deque[_Job[W]] = deque()
         self._there_is_work = threading.Condition()
-        self._threads = 0
+        self._threads: list[threading.Thread] = []
+        self._running = 0
         self._idle = 0
         self._ending = False
         self._finished: list[Deferred[None]] = []
@@ -128,12 +129,14 @@ class BatchThreads(Generic[W]):
             self._jobs.append(job)
             if self._idle:
                 self._there_is_work.notify()
-            elif self._threads < self._size:
-                self._threads += 1
-                name = f"{self._name}-{self._threads}"
-                # A daemon: a program that ends without closing must not hang here. What is
-                # then not done was not promised to anybody.
-                threading.Thread(target=self._run, name=name, daemon=True).start()
+            elif self._running < self._size:
+                self._running += 1
+                name = f"{self._name}-{self._running}"
+                # A daemon: a program that ends without closing must not hang here. Work that
+                # is lost by this was never reported as done.
+                thread = threading.Thread(target=self._run, name=name, daemon=True)
+                self._threads.append(thread)
+                thread.start()
         return job.deferred
 
     def finish(self) -> Deferred[None]:
@@ -161,8 +164,8 @@ class BatchThreads(Generic[W]):
                 failure = Failure()
                 self._tell([(job, failure) for job in jobs])
         with self._there_is_work:
-            self._threads -= 1
-            if self._threads:
+            self._running -= 1
+            if self._running:
                 return
         self._reactor.callFromThread(self._all_ended)
 
@@ -228,6 +231,10 @@ class BatchThreads(Generic[W]):
     # In the reactor again
 
     def _all_ended(self) -> None:
+        # Every thread has left its loop: this waits only for the few instructions until it exits.
+        for thread in self._threads:
+            thread.join()
+        self._threads.clear()
         finished, self._finished = self._finished, []
         for deferred in finished:
             deferred.callback(None)
