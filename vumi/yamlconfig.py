@@ -6,6 +6,10 @@ Knows YAML, files and where in them something is wrong. Knows no option of any w
 that has the tag; included files may include others. Only plain values are read: no tag makes
 Python objects.
 
+Texts stay texts where YAML 1.1 makes a surprising number of them: ``0123`` (octal), ``1:30``
+(sexagesimal) and dates. A key that is given twice is an error. Aliases, merges and includes that
+multiply what is in a file are refused before anything is made of them.
+
 Whatever is wrong with a file ends in one :class:`~vumi.errors.ConfigError`, one sentence that
 begins with file, line and column.
 """
@@ -15,7 +19,8 @@ from __future__ import annotations
 import codecs
 import io
 import os
-from pathlib import Path
+import re
+import stat
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import yaml
@@ -86,6 +91,21 @@ def filter_null_values(config: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in config.items() if value is not None}
 
 
+#: How many values a file may have when aliases are counted each time they are used, and how many
+#: times that may be what is written in it: one that has many values itself is no bomb.
+_MOST_VALUES = 100_000
+_MOST_TIMES = 10
+
+#: How many files may be read for one configuration.
+_MOST_FILES = 200
+
+#: How big a file may be, in bytes.
+_MOST_BYTES = 16 * 1024 * 1024
+
+#: A whole number that YAML 1.1 reads in base 8 or 60.
+_ODD_NUMBER = re.compile(r"[-+]?0[0-7_]+|.*:.*")
+
+
 class SafeLoaderWithInclude(yaml.SafeLoader):
     """PyYAML's safe loader that also knows the tag ``!include``.
 
@@ -98,6 +118,8 @@ class SafeLoaderWithInclude(yaml.SafeLoader):
 
     def __init__(self, stream: Any) -> None:
         super().__init__(stream)
+        #: All files that were read for this configuration.
+        self.read: list[str] = []
         name = getattr(stream, "name", None)
         self._folder = os.path.dirname(name) if isinstance(name, str) else ""
 
@@ -114,25 +136,98 @@ class SafeLoaderWithInclude(yaml.SafeLoader):
                 None, None, f"this is no value of the type {tag!r}", node.start_mark
             ) from error
 
+    def get_single_node(self) -> yaml.Node | None:
+        """The document as nodes.
+
+        :raises yaml.MarkedYAMLError: A mapping has a key twice, or aliases multiply to far more
+            than is written.
+        """
+        node: yaml.Node | None = super().get_single_node()
+        if node is not None:
+            _check_tree(node)
+        return node
+
+    def construct_number(self, node: Any) -> Any:
+        """Make a number; one in base 8 or 60 stays the text that was written."""
+        make = self.construct_yaml_int if node.tag == _INT else self.construct_yaml_float
+        number = make(node)
+        return node.value if _ODD_NUMBER.fullmatch(node.value) else number
+
+    def construct_date(self, node: Any) -> str:
+        """Check a date and give the text that was written."""
+        self.construct_yaml_timestamp(node)
+        return str(node.value)
+
     def include(self, node: yaml.Node) -> Any:
         """Make the value of an ``!include`` tag."""
         if not (isinstance(node, yaml.ScalarNode) and node.value):
             _fail_at(node.start_mark, "!include needs the path of a file")
         path = os.path.normpath(os.path.join(self._folder, node.value))
         try:
-            text = _open_text(path)
+            text = _open_text(path, included=True)
         except _Unreadable as error:
             _fail_at(node.start_mark, f"!include: {error}")
         if os.path.realpath(path) in map(os.path.realpath, self.including):
             circle = " -> ".join([*self.including, path])
             _fail_at(node.start_mark, f"the files include each other in a circle: {circle}")
-        return _load(text, self.including, empty={})
-
-
-SafeLoaderWithInclude.add_constructor("!include", SafeLoaderWithInclude.include)
+        self.read.append(path)
+        if len(self.read) > _MOST_FILES:
+            _fail_at(node.start_mark, f"!include: more than {_MOST_FILES} files are included")
+        return _load(text, self.including, empty={}, read=self.read)
 
 
 _NULL = "tag:yaml.org,2002:null"
+_INT = "tag:yaml.org,2002:int"
+_FLOAT = "tag:yaml.org,2002:float"
+_MERGE = "tag:yaml.org,2002:merge"
+
+SafeLoaderWithInclude.add_constructor("!include", SafeLoaderWithInclude.include)
+SafeLoaderWithInclude.add_constructor(_INT, SafeLoaderWithInclude.construct_number)
+SafeLoaderWithInclude.add_constructor(_FLOAT, SafeLoaderWithInclude.construct_number)
+SafeLoaderWithInclude.add_constructor(
+    "tag:yaml.org,2002:timestamp", SafeLoaderWithInclude.construct_date
+)
+
+
+def _refuse_twins(node: yaml.MappingNode) -> None:
+    """Refuse a key that a mapping has twice."""
+    lines: dict[tuple[str, str], int] = {}
+    for key, _ in node.value:
+        if not isinstance(key, yaml.ScalarNode) or key.tag == _MERGE:
+            continue
+        name = (key.tag, key.value)
+        if name in lines:
+            raise yaml.constructor.ConstructorError(
+                None,
+                None,
+                f"the key {key.value!r} is given twice, first in line {lines[name]}: remove one",
+                key.start_mark,
+            )
+        lines[name] = key.start_mark.line + 1
+
+
+def _check_tree(node: yaml.Node) -> None:
+    """Refuse keys that are given twice, and aliases that multiply to far more than is written.
+
+    Before anything is made of the nodes: merging puts keys of others into a mapping's node.
+    """
+    sizes: dict[int, int] = {}
+
+    def size(node: yaml.Node) -> int:
+        if id(node) not in sizes:
+            # One that holds itself counts once.
+            sizes[id(node)] = 1
+            children = node.value if isinstance(node, yaml.CollectionNode) else ()
+            if isinstance(node, yaml.MappingNode):
+                _refuse_twins(node)
+                children = (child for pair in children for child in pair)
+            sizes[id(node)] += sum(map(size, children))
+        return sizes[id(node)]
+
+    if size(node) > max(_MOST_VALUES, _MOST_TIMES * len(sizes)):
+        raise yaml.constructor.ConstructorError(
+            None, None, "the aliases in this file multiply to too many values", node.start_mark
+        )
 
 
 class _Unreadable(ConfigError):
@@ -147,15 +242,19 @@ class _NamedText(io.StringIO):
         self.name = name
 
 
-def _load(text: _NamedText, including: tuple[str, ...], empty: Any) -> Any:
+def _load(
+    text: _NamedText, including: tuple[str, ...], empty: Any, read: list[str] | None = None
+) -> Any:
     """Read a text.
 
     :param including: The files that are being read.
     :param empty: What there is when there is nothing.
+    :param read: All files that were read before.
     """
     loader: Any = None
     try:
         loader = SafeLoaderWithInclude(text)
+        loader.read = [] if read is None else read
         loader.including = (*including, text.name)
         node = loader.get_single_node()
         if node is None or (node.tag == _NULL and node.value == ""):
@@ -176,9 +275,9 @@ def _load(text: _NamedText, including: tuple[str, ...], empty: Any) -> Any:
         _fail(text.name, *_place(loader), f"this can't be read: {error}")
 
 
-def _open_text(path: str) -> _NamedText:
+def _open_text(path: str, included: bool = False) -> _NamedText:
     try:
-        data = Path(path).read_bytes()
+        data = _read_bytes(path, included)
     except OSError as error:
         raise _Unreadable(f"{path} can't be read: {error.strerror or error}.") from error
     except ValueError as error:
@@ -193,6 +292,23 @@ def _open_text(path: str) -> _NamedText:
         before = data[: error.start].decode(encoding, "replace")
         line, column = _place_of(before, len(before))
         _fail(path, line, column, f"this is no text in {encoding.removesuffix('-sig').upper()}")
+
+
+def _read_bytes(path: str, included: bool) -> bytes:
+    """What is in a file.
+
+    :param included: Whether the file must be a regular one. The first one may be a pipe, as a
+        shell makes them.
+    """
+    # Opening a named pipe waits for a writer.
+    flags = os.O_NONBLOCK if included else 0
+    with open(os.open(path, os.O_RDONLY | os.O_CLOEXEC | flags), "rb") as file:
+        if included and not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise _Unreadable(f"{path} can't be read: it is not a regular file.")
+        data = file.read(_MOST_BYTES + 1)
+    if len(data) > _MOST_BYTES:
+        raise _Unreadable(f"{path} can't be read: it has more than {_MOST_BYTES >> 20} MiB.")
+    return data
 
 
 # Where

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -227,6 +228,99 @@ def test_garbage_ends_in_options_or_a_config_error(content: str | bytes) -> None
             assert "\n" not in problem
         else:
             assert isinstance(config, dict)
+
+
+@pytest.mark.parametrize(
+    ("content", "line", "column", "key"),
+    [
+        ("a: 1\nb: 2\na: 3", 3, 1, "'a' is given twice, first in line 1"),
+        ("a: {b: 1, c: {x: 1, 'x': 2}}", 1, 21, "'x' is given twice"),
+        ("a:\n- {1: a, 1: b}", 2, 10, "'1' is given twice"),
+    ],
+)
+def test_a_key_that_is_given_twice_is_refused(
+    tmp_path: Path, content: str, line: int, column: int, key: str
+) -> None:
+    problem = error_of(written(tmp_path, main=content))
+    assert problem.startswith(f"{tmp_path}/main.yaml, line {line}, column {column}: the key {key}")
+
+
+def test_a_merged_key_may_be_given_again(tmp_path: Path) -> None:
+    content = "a: &a {x: 1}\nm: {b: &b {<<: *a, x: 2}}\nc: {<<: [*b, *a]}"
+    config = read_yaml_config(written(tmp_path, main=content))
+    assert config == {"a": {"x": 1}, "m": {"b": {"x": 2}}, "c": {"x": 2}}
+
+
+ALIAS_BOMB = "a: &a [1, 1, 1, 1, 1, 1, 1, 1]\n" + "".join(
+    f"{new}: &{new} [{', '.join([f'*{old}'] * 8)}]\n"
+    for old, new in zip("abcdefgh", "bcdefghi", strict=True)
+)
+
+
+MERGE_BOMB = "a: &a {x: 1}\n" + "".join(
+    f"{new}: &{new} {{<<: [{', '.join([f'*{old}'] * 8)}]}}\n"
+    for old, new in zip("abcdefgh", "bcdefghi", strict=True)
+)
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        {"main": ALIAS_BOMB},
+        {"main": MERGE_BOMB},
+        {
+            "main": str(["!include b.yaml"] * 20).replace("'", "").join(["a: ", ""]),
+            "b": str(["!include c.yaml"] * 20).replace("'", ""),
+            "c": "1",
+        },
+    ],
+    ids=["aliases", "merges", "includes"],
+)
+def test_what_multiplies_is_refused(tmp_path: Path, files: dict[str, str]) -> None:
+    problem = error_of(written(tmp_path, **files))
+    assert "too many values" in problem or "more than 200 files" in problem
+
+
+def test_a_big_file_is_no_bomb(tmp_path: Path) -> None:
+    content = "a: &a [" + "x, " * 20_000 + "]\nb: [*a, *a, *a]"
+    assert len(read_yaml_config(written(tmp_path, main=content))["b"]) == 3
+
+
+def test_only_regular_files_are_included(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for path in ("pipe", "/dev/zero"):
+        problem = error_of(written(tmp_path, main=f"a: !include {path}"))
+        assert problem.endswith("can't be read: it is not a regular file.")
+
+
+def test_a_file_without_an_end_is_refused() -> None:
+    assert "has more than 16 MiB" in error_of(Path("/dev/zero"))
+
+
+@pytest.mark.parametrize(
+    ("content", "value"),
+    [
+        ("0123", "0123"),
+        ("00", "00"),
+        ("-0777", "-0777"),
+        ("1:30", "1:30"),
+        ("1:30.5", "1:30.5"),
+        ("2024-04-01", "2024-04-01"),
+        ("2001-12-14t21:59:43.10-05:00", "2001-12-14t21:59:43.10-05:00"),
+        ("0x1F", 31),
+        ("0b11", 3),
+        ("0", 0),
+        ("-12", -12),
+        ("1_000", 1000),
+        ("0.5", 0.5),
+    ],
+)
+def test_a_number_in_base_8_or_60_and_a_date_stay_texts(
+    tmp_path: Path, content: str, value: Any
+) -> None:
+    config = read_yaml_config(written(tmp_path, main=f"a: {content}"))
+    assert config == {"a": value}
+    assert type(config["a"]) is type(value)
 
 
 # Laying over
