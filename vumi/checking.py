@@ -73,9 +73,8 @@ def check_worker(worker_class: type[Worker], config: Mapping[str, Any]) -> Findi
     checked: Any = worker_class
     if not hasattr(checked, "check_config"):
         return Findings()
-    errors: tuple[str, ...] = ()
     try:
-        checked.check_config(dict(config))
+        return Findings(warnings=tuple(checked.check_config(dict(config)) or ()))
     except ConfigError as error:
         errors = error.problems
     except Exception as error:  # noqa: BLE001 (a worker's own checks may raise anything)

@@ -7,9 +7,12 @@ below the doors imports the global reactor.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-__all__ = ["process_reactor"]
+if TYPE_CHECKING:
+    from collections.abc import Coroutine
+
+__all__ = ["process_reactor", "run_now"]
 
 
 def process_reactor() -> Any:
@@ -21,3 +24,34 @@ def process_reactor() -> Any:
     from twisted.internet import reactor
 
     return reactor
+
+
+def run_now(work: Coroutine[Any, Any, Any], timeout: float) -> Any:
+    """Have a coroutine done before this returns, for code that runs before the reactor does.
+
+    The reactor is turned only if the coroutine waits for something.
+
+    :param timeout: How long it may take, in seconds.
+    :returns: What the coroutine returned.
+    :raises TimeoutError: It was not done in time, or the reactor runs already, so that nothing
+        can be waited for here. The coroutine is cancelled.
+    :raises Exception: What the coroutine has raised.
+    """
+    from twisted.internet.defer import Deferred
+    from twisted.python.failure import Failure
+
+    outcome: list[Any] = []
+    done = Deferred.fromCoroutine(work)
+    _ = done.addBoth(outcome.append)
+    if not outcome:
+        reactor = process_reactor()
+        end = reactor.seconds() + timeout
+        while not (outcome or reactor.running or reactor.seconds() > end):
+            reactor.iterate(0.05)
+        if not outcome:
+            done.cancel()
+            raise TimeoutError
+    [result] = outcome
+    if isinstance(result, Failure):
+        result.raiseException()
+    return result

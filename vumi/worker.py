@@ -13,7 +13,6 @@ from __future__ import annotations
 import os
 import socket
 import time
-from inspect import iscoroutine
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from twisted.internet.defer import Deferred, succeed
@@ -28,9 +27,8 @@ from vumi.config import (
     ConfigInt,
     ConfigList,
     ConfigText,
-    null_required_fields,
+    config_hints,
     redacted,
-    unknown_keys,
 )
 from vumi.connectors import (
     PublishStatusConnector,
@@ -44,8 +42,10 @@ from vumi.log import WrappingLogger
 from vumi.middleware.base import (
     MiddlewareStack,
     create_middlewares_from_config,
+    middleware_hints,
     setup_middlewares_from_config,
 )
+from vumi.process_reactor import run_now
 from vumi.service import DEFAULT_DRAIN_TIMEOUT, Worker
 from vumi.tasks import deferred, settle
 from vumi.utils import generate_worker_id
@@ -58,6 +58,9 @@ if TYPE_CHECKING:
     from vumi.middleware.base import BaseMiddleware
 
 __all__ = ["BaseConfig", "BaseWorker", "then_call"]
+
+#: How long an asynchronous check of a configuration may take, in seconds.
+CHECK_TIMEOUT = 30
 
 EXCHANGE_TYPES = ("topic", "direct")
 
@@ -204,26 +207,30 @@ class BaseWorker(Worker):
         worker = None
         try:
             worker = cls({}, dict(config))
-            checking = worker._validate_config()
-            if iscoroutine(checking):
-                checking.close()
+            run_now(settle(worker._validate_config()), CHECK_TIMEOUT)
         except ConfigError as error:
             problems.extend(error.problems)
+        except TimeoutError:
+            problems.append(
+                f"validate_config() was not done within {CHECK_TIMEOUT} s: nothing can be said "
+                "about the configuration."
+            )
         try:
             create_middlewares_from_config(worker, config)
         except ConfigError as error:
             problems.extend(error.problems)
-        if problems:
+        if problems or worker is None:
             raise ConfigError(problems=problems)
-        return cls.config_warnings(config)
+        return worker._config_warnings()
 
     @classmethod
     def config_warnings(cls, config: Mapping[str, Any]) -> list[str]:
-        """Sentences about options that are unknown, or null though required."""
-        return [
-            *(unknown.sentence() for unknown in unknown_keys(cls.CONFIG_CLASS, config)),
-            *null_required_fields(cls.CONFIG_CLASS, config),
-        ]
+        """Sentences about options that are unknown or null, or probably not what was meant."""
+        return [*config_hints(cls.CONFIG_CLASS, config), *middleware_hints(config)]
+
+    def _config_warnings(self) -> list[str]:
+        """The same, of a worker that was made. For subclasses that know more then."""
+        return self.config_warnings(self.config)
 
     # Life
 
@@ -232,7 +239,7 @@ class BaseWorker(Worker):
         """Bring everything up, in order."""
         shown = redacted(self._static_config, self.config)
         self.log.info("Starting a", type(self).__name__, "worker with config", shown)
-        for warning in self.config_warnings(self.config):
+        for warning in self._config_warnings():
             self.log.warning(warning)
         await settle(self._validate_config())
         for part in ("heartbeat", "middleware", "connectors"):

@@ -193,3 +193,19 @@ class VumiCodec:
         if codec is None:
             return byte_string.decode(encoding, errors)
         return codec.decode(byte_string, errors)[0]
+
+
+def is_encoding(name: str, codec: IVumiCodec | None = None) -> bool:
+    """Whether there is an encoding of a name.
+
+    :param codec: What knows it; ``None``: a :class:`VumiCodec`.
+    """
+    try:
+        # Not of nothing: Python doesn't look at the name then.
+        (codec or VumiCodec()).decode(b"0000", name)
+    except UnicodeError:
+        # There is one; only these bytes mean nothing in it.
+        return True
+    except (LookupError, ValueError):
+        return False
+    return True

@@ -19,6 +19,7 @@ from vumi.config.fields import (
     ConfigClassName,
     ConfigClientEndpoint,
     ConfigDict,
+    ConfigEncoding,
     ConfigList,
     ConfigRegex,
     ConfigRiak,
@@ -26,7 +27,13 @@ from vumi.config.fields import (
     ConfigText,
     ConfigUrl,
 )
-from vumi.config.hints import UnknownKey, null_required_fields, unknown_keys
+from vumi.config.hints import (
+    UnknownKey,
+    config_hints,
+    null_required_fields,
+    unknown_keys,
+    value_hints,
+)
 from vumi.config.numbers import (
     Bounds,
     ConfigCount,
@@ -36,6 +43,7 @@ from vumi.config.numbers import (
     ConfigSeconds,
 )
 from vumi.config.redact import redacted
+from vumi.config.sections import ConfigSection, ConfigSectionList, ConfigSectionMap
 from vumi.errors import ConfigError
 
 __all__ = [
@@ -49,6 +57,7 @@ __all__ = [
     "ConfigContext",
     "ConfigCount",
     "ConfigDict",
+    "ConfigEncoding",
     "ConfigError",
     "ConfigField",
     "ConfigFloat",
@@ -58,6 +67,9 @@ __all__ = [
     "ConfigRegex",
     "ConfigRiak",
     "ConfigSeconds",
+    "ConfigSection",
+    "ConfigSectionList",
+    "ConfigSectionMap",
     "ConfigServerEndpoint",
     "ConfigText",
     "ConfigUrl",
@@ -67,9 +79,11 @@ __all__ = [
     "ServerEndpointFallback",
     "SingleFieldFallback",
     "UnknownKey",
+    "config_hints",
     "describe",
     "field_table_rst",
     "null_required_fields",
     "redacted",
     "unknown_keys",
+    "value_hints",
 ]

@@ -161,6 +161,13 @@ class ConfigField(Generic[T]):
         """Report that the value must not be null."""
         self.raise_config_error("must not be null.")
 
+    def hints(self, value: Any) -> Iterable[str]:
+        """What is probably a mistake in a value, though it may be taken: sentences.
+
+        :param value: What was given; never ``None``.
+        """
+        return ()
+
     def value_rule(self) -> str:
         """What values there may be, for the documentation; ``""`` if the type says it all."""
         return ""
@@ -324,8 +331,10 @@ class Config:
         return tuple(dict.fromkeys(self._at_path(problem) for problem in problems))
 
     def _at_path(self, problem: str) -> str:
-        prefix = f"{self._path}: "
-        return problem if not self._path or problem.startswith(prefix) else prefix + problem
+        # One within a section of this one may have the path already.
+        if not self._path or problem.startswith((f"{self._path}: ", f"{self._path}.")):
+            return problem
+        return f"{self._path}: {problem}"
 
 
 def _name_field(cls: type[Config], name: str, field: ConfigField[Any]) -> None:

@@ -13,12 +13,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 from urllib.parse import ParseResult, urlparse
 
+from vumi.codecs import is_encoding
 from vumi.config.base import ConfigField
 from vumi.config.tree import copy_tree
 from vumi.process_reactor import process_reactor
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from twisted.internet.interfaces import IStreamClientEndpoint, IStreamServerEndpoint
 
@@ -28,6 +29,7 @@ __all__ = [
     "ConfigClassName",
     "ConfigClientEndpoint",
     "ConfigDict",
+    "ConfigEncoding",
     "ConfigList",
     "ConfigRegex",
     "ConfigRiak",
@@ -50,6 +52,36 @@ class ConfigText(ConfigField[str]):
         if not isinstance(value, str):
             self.raise_config_error("is not unicode.")
         return value
+
+    def hints(self, value: Any) -> Iterator[str]:
+        """What YAML may have made of a text."""
+        if isinstance(value, bool):
+            yield (
+                f"Option {self.name!r} is a text: YAML makes true or false of yes, no, on and "
+                "off. Put it in quotes."
+            )
+        elif isinstance(value, int | float):
+            yield (
+                f"Option {self.name!r} is a text: YAML makes a number of digits. Put it in quotes."
+            )
+
+
+class ConfigEncoding(ConfigText):
+    """The name of an encoding: ``gsm0338``, ``ucs2`` or one of Python's.
+
+    :param others: Further names, which the program that reads the option knows.
+    """
+
+    def __init__(self, doc: str, *args: Any, others: Iterable[str] = (), **kw: Any) -> None:
+        super().__init__(doc, *args, **kw)
+        self.others = tuple(others)
+
+    def clean(self, value: Any) -> str:
+        """The name."""
+        name = super().clean(value)
+        if name not in self.others and not is_encoding(name):
+            self.raise_config_error(f"is not the name of an encoding: {name!r}.")
+        return name
 
 
 class ConfigChoice(ConfigText):
@@ -87,6 +119,17 @@ class ConfigBool(ConfigField[bool]):
         if isinstance(value, str):
             return value.strip().lower() not in ("false", "0", "")
         return bool(value)
+
+    def hints(self, value: Any) -> Iterator[str]:
+        """A value that is neither yes nor no, and counts as one of them."""
+        if isinstance(value, str) and value.strip().lower() in ("true", "false", "0", "1", "yes"):
+            return
+        if not isinstance(value, bool) and value not in (0, 1):
+            meant = "true" if self.clean(value) else "false"
+            yield (
+                f"Option {self.name!r} is neither true nor false, and counts as {meant}. Write "
+                "true or false, without quotes."
+            )
 
 
 class ConfigList(ConfigField[list[Any]]):

@@ -1,7 +1,7 @@
 """What in raw configuration data is probably a mistake, though it can be loaded.
 
-Knows names, not values. Old files must load, so nothing here is an error by itself: who calls
-decides.
+Knows names; what a value should look like, its option says. Old files must load, so nothing here
+is an error by itself: the caller decides.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from vumi.config.base import Config
 
-__all__ = ["UnknownKey", "null_required_fields", "unknown_keys"]
+__all__ = ["UnknownKey", "config_hints", "null_required_fields", "unknown_keys"]
 
 #: How alike a name must be to be suggested: 1 is equal. "web_pth" is near "web_path", "host"
 #: is not near "port".
@@ -39,6 +39,30 @@ class UnknownKey:
         if self.suggestion is None:
             return f"Unknown option {self.key!r}."
         return f"Unknown option {self.key!r}. Did you mean {self.suggestion!r}?"
+
+
+def config_hints(
+    config_class: type[Config], data: Mapping[Any, Any], extra: Iterable[str] = ()
+) -> list[str]:
+    """A sentence for everything that is probably a mistake, also in sections.
+
+    :param extra: Further known names, as for :func:`unknown_keys`.
+    """
+    return [
+        *(unknown.sentence() for unknown in unknown_keys(config_class, data, extra)),
+        *null_required_fields(config_class, data),
+        *value_hints(config_class, data),
+    ]
+
+
+def value_hints(config_class: type[Config], data: Mapping[Any, Any]) -> Iterator[str]:
+    """A sentence for each value that is probably not what was meant."""
+    if not isinstance(data, Mapping):
+        return
+    for field in config_class._fields.values():
+        value = data.get(field.name)
+        if value is not None:
+            yield from field.hints(value)
 
 
 def unknown_keys(

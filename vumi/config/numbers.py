@@ -7,9 +7,12 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from vumi.config.base import ConfigField
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 __all__ = ["Bounds", "ConfigCount", "ConfigFloat", "ConfigInt", "ConfigPort", "ConfigSeconds"]
 
@@ -102,6 +105,14 @@ class _ConfigNumber(ConfigField[N]):
         if self.bounds and not self.bounds.hold(number):
             self.refuse()
         return number
+
+    def hints(self, value: Any) -> Iterator[str]:
+        """A truth value, which counts as 0 or 1."""
+        if isinstance(value, bool):
+            yield (
+                f"Option {self.name!r} is a number: YAML makes true or false of yes, no, on and "
+                "off."
+            )
 
     def refuse_null(self) -> NoReturn:
         """Null is outside the bounds."""

@@ -97,18 +97,9 @@ class RoutingTableDispatcher(Dispatcher):
                     "'receive_outbound_connectors'."
                 )
 
-    @classmethod
-    def config_warnings(cls, config: Mapping[str, Any]) -> list[str]:
-        """Sentences about options that are unknown or null, and connectors without a route."""
-        return [*super().config_warnings(config), *cls._routing_warnings(config)]
-
-    @classmethod
-    def _routing_warnings(cls, config: Mapping[str, Any]) -> tuple[str, ...]:
-        try:
-            worker = cls({}, dict(config))
-        except Exception:  # noqa: BLE001 (what keeps it from being made is told as an error)
-            return ()
-        return tuple(worker._connectors_without_route())
+    def _config_warnings(self) -> list[str]:
+        """Also about connectors without a route."""
+        return [*super()._config_warnings(), *self._connectors_without_route()]
 
     def _connectors_without_route(self) -> Iterator[str]:
         if self._table is None:

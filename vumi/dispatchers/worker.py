@@ -22,8 +22,9 @@ from vumi.config import (
     ConfigClassName,
     ConfigError,
     ConfigText,
+    config_hints,
     null_required_fields,
-    unknown_keys,
+    value_hints,
 )
 from vumi.connectors import IgnoreMessage
 from vumi.dispatchers.fields import ConfigNames
@@ -31,6 +32,7 @@ from vumi.dispatchers.router import BaseDispatchRouter
 from vumi.dispatchers.routes import EVENT, INBOUND, OUTBOUND, RoutePlan
 from vumi.errors import DispatcherError
 from vumi.loading import load_class_by_string
+from vumi.middleware.base import middleware_hints
 from vumi.tasks import deferred, settle
 from vumi.worker import BaseConfig, BaseWorker
 
@@ -157,24 +159,20 @@ class BaseDispatchWorker(BaseWorker):
         router_class = _find_router_class(config)
         declared = getattr(router_class, "CONFIG_CLASS", None)
         if declared is None:
-            # Which options the router has, nobody knows.
+            # The router does not declare its options, so any may be one.
             return null_required_fields(cls.CONFIG_CLASS, config)
         return [
-            *(
-                unknown.sentence()
-                for unknown in unknown_keys(cls.CONFIG_CLASS, config, declared._fields)
-            ),
-            *null_required_fields(cls.CONFIG_CLASS, config),
+            *config_hints(cls.CONFIG_CLASS, config, declared._fields),
             *null_required_fields(declared, config),
-            *cls._routing_warnings(config),
+            *value_hints(declared, config),
+            *middleware_hints(config),
         ]
 
-    @classmethod
-    def _routing_warnings(cls, config: Mapping[str, Any]) -> tuple[str, ...]:
-        try:
-            return tuple(cls({}, dict(config))._router.find_warnings())
-        except Exception:  # noqa: BLE001 (what keeps it from being made is told as an error)
-            return ()
+    def _config_warnings(self) -> list[str]:
+        """Also about routes that make no sense."""
+        found = super()._config_warnings()
+        declares = getattr(type(self._router), "CONFIG_CLASS", None) is not None
+        return [*found, *self._router.find_warnings()] if declares else found
 
     def route_plan(self) -> RoutePlan:
         """All ways through this dispatcher."""

@@ -16,12 +16,13 @@ received. Nothing is counted or waited for unless somebody overrides it.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from inspect import iscoroutine
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from twisted.internet.defer import Deferred
 
-from vumi.config import Config, ConfigError
+from vumi.config import Config, ConfigError, config_hints
 from vumi.errors import VumiError
 from vumi.loading import load_class_by_string
 from vumi.tasks import as_deferred, deferred, is_pending, settle
@@ -39,6 +40,7 @@ __all__ = [
     "MiddlewareStack",
     "TransportMiddleware",
     "create_middlewares_from_config",
+    "middleware_hints",
     "setup_middlewares_from_config",
 ]
 
@@ -336,6 +338,27 @@ def create_middlewares_from_config(worker: Any, config: Mapping[str, Any]) -> li
                 problems=[f"{name}: {problem}" for problem in error.problems]
             ) from error
     return middlewares
+
+
+def middleware_hints(config: Mapping[str, Any]) -> list[str]:
+    """Sentences about what is probably a mistake in the sections of middlewares.
+
+    What is an error is left to :func:`create_middlewares_from_config`.
+    """
+    hints: list[str] = []
+    found: list[tuple[str, Any, Any]] = []
+    listed = config.get("middleware")
+    for entry in listed if isinstance(listed, list) else ():
+        with suppress(Exception):
+            # Importing runs code, which may raise anything.
+            name, class_path, _ = _read_entry(entry)
+            found.append((name, config.get(name), load_class_by_string(class_path).CONFIG_CLASS))
+    for name, section, options in found:
+        # One that declares nothing reads its section by itself.
+        if isinstance(section, Mapping) and options._fields:
+            told = config_hints(options, section, ("consume_priority", "publish_priority"))
+            hints += [f"{name}: {hint}" for hint in told]
+    return hints
 
 
 def setup_middlewares_from_config(

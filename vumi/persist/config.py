@@ -21,12 +21,15 @@ from vumi.config import (
     ConfigInt,
     ConfigPort,
     ConfigText,
+    config_hints,
     unknown_keys,
 )
 from vumi.errors import ConfigError
 from vumi.persist.address import REDIS_PORT, Login, RedisAddress
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from vumi.config import IConfigData
 
 __all__ = ["ConfigRedis", "RedisConfig", "check_installed", "warn_of_unknown"]
@@ -151,6 +154,11 @@ class ConfigRedis(ConfigDict):
         cleaned = super().clean(value)
         RedisConfig(cleaned, path=self.name)
         return cleaned
+
+    def hints(self, value: Any) -> Iterator[str]:
+        """What is probably a mistake in the options."""
+        for hint in config_hints(RedisConfig, value):
+            yield f"{self.name}: {hint}"
 
 
 def warn_of_unknown(config: Mapping[str, Any]) -> None:

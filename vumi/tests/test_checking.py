@@ -6,10 +6,13 @@ import sys
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import pytest
+from twisted.internet.task import deferLater
 
 from vumi.application import ApplicationWorker
 from vumi.checking import Findings, check_worker, load_worker_class
+from vumi.dispatchers import RoutingTableDispatcher
 from vumi.errors import ConfigError
+from vumi.process_reactor import process_reactor
 from vumi.service import Worker
 
 if TYPE_CHECKING:
@@ -108,6 +111,37 @@ def test_nothing_is_put_into_the_config() -> None:
 def test_a_workers_own_check_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(PickyWorker, "error", ConfigError("Not so."), raising=False)
     assert check_worker(PickyWorker, {"transport_name": "x"}) == Findings(("Not so.",))
+
+
+class SlowWorker(ApplicationWorker):
+    """Has an asynchronous check of its own."""
+
+    waits: ClassVar[bool]
+
+    async def validate_config(self) -> None:
+        if self.waits:
+            await deferLater(process_reactor(), 0, lambda: None)
+        raise ConfigError("Not so.")
+
+
+@pytest.mark.parametrize("waits", [False, True])
+def test_an_asynchronous_check_is_run(monkeypatch: pytest.MonkeyPatch, waits: bool) -> None:
+    monkeypatch.setattr(SlowWorker, "waits", waits, raising=False)
+    assert check_worker(SlowWorker, {"transport_name": "x"}) == Findings(("Not so.",))
+
+
+def test_a_dispatcher_is_made_once_to_be_checked(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = []
+    make = RoutingTableDispatcher.__init__
+
+    def counted(self: Any, *args: Any) -> None:
+        made.append(self)
+        make(self, *args)
+
+    monkeypatch.setattr(RoutingTableDispatcher, "__init__", counted)
+    names = {"receive_inbound_connectors": ["t"], "receive_outbound_connectors": ["a"]}
+    found = check_worker(RoutingTableDispatcher, {**names, "routing_table": {}})
+    assert (len(found.errors), len(found.warnings), len(made)) == (0, 2, 1)
 
 
 def test_a_mistake_in_a_workers_own_check_is_told_with_the_place(

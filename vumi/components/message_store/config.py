@@ -22,6 +22,7 @@ from vumi.config import (
     ConfigInt,
     ConfigRiak,
     ConfigText,
+    config_hints,
     unknown_keys,
 )
 from vumi.config.redact import mask_text
@@ -31,6 +32,8 @@ from vumi.persist.config import ConfigRedis
 from vumi.process_reactor import process_reactor
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from vumi.components.message_store.interface import IMessageArchive
     from vumi.config import IConfigData
 
@@ -143,6 +146,12 @@ class ConfigMessageStore(ConfigDict):
         cleaned = super().clean({"url": value} if isinstance(value, str) else value)
         MessageStoreConfig(cleaned, path=self.name)
         return cleaned
+
+    def hints(self, value: Any) -> Iterator[str]:
+        """What is probably a mistake in the options."""
+        if isinstance(value, dict):
+            for hint in config_hints(MessageStoreConfig, value):
+                yield f"{self.name}: {hint}"
 
 
 class MessageStoreOptions(Config):

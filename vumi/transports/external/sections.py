@@ -9,7 +9,7 @@ import re
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
-from vumi.codecs import VumiCodec
+from vumi.codecs import is_encoding
 from vumi.transports.external.reading import KINDS, Source, json_path, xml_path
 from vumi.transports.external.templates import BODY_KINDS, Body, PairsTemplate, TemplateError
 
@@ -273,12 +273,6 @@ def encoding_name(value: Any) -> str:
     :raises ValueError: There is none of this name.
     """
     encoding = str(value)
-    try:
-        # Not of nothing: Python doesn't look at the name then.
-        VumiCodec().decode(b"0000", encoding)
-    except UnicodeError:
-        # There is one; only these bytes mean nothing in it.
-        return encoding
-    except (LookupError, ValueError):
-        raise ValueError(f"is no encoding: {encoding!r}") from None
+    if not is_encoding(encoding):
+        raise ValueError(f"is no encoding: {encoding!r}")
     return encoding

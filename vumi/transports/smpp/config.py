@@ -28,8 +28,10 @@ from vumi.transports.smpp.fields import (
     ConfigAddressRules,
     ConfigHexVersion,
     ConfigOctet,
+    ConfigOctets,
     ConfigStatus,
     ConfigStatusActions,
+    ConfigTime,
     StatusAction,
 )
 from vumi.transports.smpp.iprocessors import (
@@ -80,7 +82,7 @@ class SmppTransportConfig(TransportConfig):
     )
     host = ConfigText("The SMSC's host, if there is no twisted_endpoint.", static=True)
     port = ConfigPort("The SMSC's TCP port, if there is no twisted_endpoint.", static=True)
-    system_id = ConfigText("The name to log in with.", required=True, static=True)
+    system_id = ConfigOctets("The name to log in with.", 15, required=True, static=True)
     password = ConfigText("The password to log in with.", required=True, static=True, secret=True)
     truncate_password = ConfigBool(
         "Whether a password of more than 8 characters is cut to the 8 that SMPP allows, as the "
@@ -88,14 +90,14 @@ class SmppTransportConfig(TransportConfig):
         default=True,
         static=True,
     )
-    system_type = ConfigText(
-        "What kind of system we are, if the SMSC asks.", default="", static=True
+    system_type = ConfigOctets(
+        "What kind of system we are, if the SMSC asks.", 12, default="", static=True
     )
     interface_version = ConfigHexVersion(
         "The version of SMPP that we speak, as hexadecimal digits.", default="34", static=True
     )
-    address_range = ConfigText(
-        "The addresses whose messages we want, if the SMSC asks.", default="", static=True
+    address_range = ConfigOctets(
+        "The addresses whose messages we want, if the SMSC asks.", 40, default="", static=True
     )
     bind_addr_ton = ConfigOctet("address_range's type of number.", default=0, static=True)
     bind_addr_npi = ConfigOctet("address_range's numbering plan.", default=0, static=True)
@@ -205,7 +207,7 @@ class SmppTransportConfig(TransportConfig):
 
     # What is sent
 
-    service_type = ConfigText("The messages' service_type.", default="", static=True)
+    service_type = ConfigOctets("The messages' service_type.", 5, default="", static=True)
     source_addr_ton = ConfigOctet("The type of number of from_addr.", default=0, static=True)
     source_addr_npi = ConfigOctet("The numbering plan of from_addr.", default=0, static=True)
     dest_addr_ton = ConfigOctet("The type of number of to_addr.", default=0, static=True)
@@ -228,7 +230,7 @@ class SmppTransportConfig(TransportConfig):
     registered_delivery = ConfigBool(
         "Whether delivery reports are asked for.", default=True, static=True
     )
-    validity_period = ConfigText(
+    validity_period = ConfigTime(
         "How long the SMSC tries to deliver a message, in SMPP's own form (section 7.1.1), such "
         "as 000001000000000R for a day. By default as long as the SMSC likes.",
         default="",

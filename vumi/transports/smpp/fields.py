@@ -10,7 +10,15 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from vumi.config import ConfigCount, ConfigField, ConfigText
+from vumi.config import (
+    Config,
+    ConfigBool,
+    ConfigCount,
+    ConfigField,
+    ConfigRegex,
+    ConfigSectionList,
+    ConfigText,
+)
 from vumi.transports.smpp.constants import parse_status
 
 __all__ = [
@@ -18,10 +26,16 @@ __all__ = [
     "ConfigAddressRules",
     "ConfigHexVersion",
     "ConfigOctet",
+    "ConfigOctets",
     "ConfigStatus",
     "ConfigStatusActions",
+    "ConfigTime",
     "StatusAction",
 ]
+
+#: Section 7.1.1: year, month, day, hour, minute, second, tenths; the offset from UTC and its sign,
+#: or 00R for a time from now.
+_TIME = re.compile(r"[0-9]{13}(?:[0-9]{2}[+-]|00R)")
 
 #: What may be done about a status.
 StatusAction = str
@@ -46,6 +60,45 @@ class ConfigStatus(ConfigField[int]):
             return parse_status(value)
         except (ValueError, TypeError):
             self.raise_config_error("is no SMPP command status.")
+
+
+class ConfigOctets(ConfigText):
+    """A text that a PDU has a limited number of octets for (a C-Octet String, section 3.1).
+
+    :param most: How many octets it may have, the final null octet not counted.
+    """
+
+    def __init__(self, doc: str, most: int, **kw: Any) -> None:
+        super().__init__(doc, **kw)
+        self.most = most
+
+    def clean(self, value: Any) -> str:
+        """The text."""
+        text = super().clean(value)
+        if not text.isascii() or "\0" in text:
+            self.raise_config_error("must be of ASCII characters.")
+        if len(text) > self.most:
+            self.raise_config_error(
+                f"has {len(text)} octets, but SMPP has room for {self.most} there."
+            )
+        return text
+
+    def value_rule(self) -> str:
+        """The room."""
+        return f"at most {self.most} octets"
+
+
+class ConfigTime(ConfigText):
+    """A time in SMPP's own form (section 7.1.1), or the empty text."""
+
+    def clean(self, value: Any) -> str:
+        """The time."""
+        time = super().clean(value)
+        if time and not _TIME.fullmatch(time):
+            self.raise_config_error(
+                "is not a time in SMPP's form, YYMMDDhhmmss000R: a day is 000001000000000R."
+            )
+        return time
 
 
 class ConfigHexVersion(ConfigText):
@@ -100,6 +153,15 @@ class AddressRule:
     strip_plus: bool | None = None
 
 
+class _AddressRuleConfig(Config):
+    """The options of a rule."""
+
+    match = ConfigRegex("Which addresses; the whole address must fit.", required=True)
+    ton = ConfigOctet("Their type of number.")
+    npi = ConfigOctet("Their numbering plan.")
+    strip_plus = ConfigBool("Whether a leading + is left out.")
+
+
 class ConfigAddressRules(ConfigField["list[AddressRule]"]):
     """A list of mappings with ``match`` (a regular expression), ``ton``, ``npi``, ``strip_plus``.
 
@@ -110,26 +172,9 @@ class ConfigAddressRules(ConfigField["list[AddressRule]"]):
 
     def clean(self, value: Any) -> list[AddressRule]:
         """The rules."""
-        if not isinstance(value, list):
-            self.raise_config_error("is not a list.")
-        return [self._rule(rule) for rule in value]
-
-    def _rule(self, rule: Any) -> AddressRule:
-        if not isinstance(rule, dict) or not isinstance(rule.get("match"), str):
-            self.raise_config_error("has a rule that is no mapping with a text 'match'.")
-        unknown = sorted(map(str, rule.keys() - {"match", "ton", "npi", "strip_plus"}))
-        if unknown:
-            self.raise_config_error(f"has a rule with what is not known: {', '.join(unknown)}.")
-        for name in ("ton", "npi"):
-            number = rule.get(name)
-            if number is not None and (type(number) is not int or not 0 <= number <= 255):
-                self.raise_config_error(f"has a rule whose {name} is no number from 0 to 255.")
-        if not isinstance(rule.get("strip_plus"), bool | None):
-            self.raise_config_error("has a rule whose strip_plus is neither true nor false.")
-        try:
-            match = re.compile(rule["match"])
-        except (re.error, OverflowError, RecursionError) as error:
-            reason = str(error)
-        else:
-            return AddressRule(match, rule.get("ton"), rule.get("npi"), rule.get("strip_plus"))
-        self.raise_config_error(f"has a rule that is no valid regular expression: {reason}.")
+        sections = ConfigSectionList("", _AddressRuleConfig, strict=True)
+        sections.name = self.name
+        return [
+            AddressRule(rule.match, rule.ton, rule.npi, rule.strip_plus)
+            for rule in sections.clean(value)
+        ]

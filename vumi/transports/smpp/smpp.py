@@ -17,7 +17,8 @@ from twisted.internet.defer import Deferred, succeed
 from twisted.logger import Logger
 
 from vumi.broker import Publication
-from vumi.config import ConfigError
+from vumi.codecs import is_encoding
+from vumi.config import ConfigError, config_hints
 from vumi.errors import VumiError
 from vumi.message import TransportUserMessage
 from vumi.persist.txredis_manager import TxRedisManager
@@ -135,17 +136,39 @@ class SmppTransceiverTransport(Transport):
     def _validate_config(self) -> Any:
         problems: list[str] = []
         config = self.get_static_config()
+        codec = config.codec_class()
         for name in PROCESSORS:
             options_name = f"{name}_config"
             try:
-                getattr(config, name).CONFIG_CLASS(
+                options = getattr(config, name).CONFIG_CLASS(
                     getattr(config, options_name), static=True, path=options_name
                 )
             except ConfigError as error:
                 problems += error.problems
+                continue
+            encodings = options.encodings() if hasattr(options, "encodings") else {}
+            problems += [
+                f"{options_name}: Field '{field}' is not the name of an encoding: {encoding!r}."
+                for field, encoding in encodings.items()
+                if encoding and not is_encoding(encoding, codec)
+            ]
         if problems:
             raise ConfigError(problems=problems)
         return super()._validate_config()
+
+    def _config_warnings(self) -> list[str]:
+        """Also about the options of processors."""
+        config = self.get_static_config()
+        return [
+            *super()._config_warnings(),
+            *(
+                f"{name}_config: {hint}"
+                for name in PROCESSORS
+                for hint in config_hints(
+                    getattr(config, name).CONFIG_CLASS, getattr(config, f"{name}_config")
+                )
+            ),
+        ]
 
     # Life
 

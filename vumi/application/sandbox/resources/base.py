@@ -7,11 +7,9 @@ its method ``handle_get``. Knows commands and the API object that it is handed; 
 from __future__ import annotations
 
 import logging
-import sys
-from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
-from vumi.config import null_required_fields, unknown_keys
+from vumi.config import config_hints
 from vumi.errors import ConfigError
 from vumi.loading import load_class_by_string
 from vumi.log import WrappingLogger
@@ -113,26 +111,16 @@ class SandboxResource:
 def _load(path: str) -> Any:
     """The class of a resource.
 
-    :raises ConfigError: There is none; the nearest name is told.
+    :raises ConfigError: There is none.
     """
     try:
         found = load_class_by_string(path)
     except Exception as error:
         # Importing runs code, which may raise anything.
-        raise ConfigError(f"Class {path!r} can't be loaded: {error}{_nearest(path)}") from error
+        raise ConfigError(f"Class {path!r} can't be loaded: {error}") from error
     if not callable(found):
         raise ConfigError(f"{path!r} is no class.")
     return found
-
-
-def _nearest(path: str) -> str:
-    module_name, _, class_name = path.rpartition(".")
-    module = sys.modules.get(module_name)
-    names = (
-        [name for name, value in vars(module).items() if isinstance(value, type)] if module else ()
-    )
-    near = get_close_matches(class_name, names, n=1)
-    return f". Did you mean '{module_name}.{near[0]}'?" if near else ""
 
 
 def section_warnings(sections: Any) -> list[str]:
@@ -149,9 +137,7 @@ def section_warnings(sections: Any) -> list[str]:
             continue
         if options is not None:
             rest = {key: value for key, value in section.items() if key != "cls"}
-            told = [*(unknown.sentence() for unknown in unknown_keys(options, rest))]
-            told += null_required_fields(options, rest)
-            found += [f"sandbox.{name}: {sentence}" for sentence in told]
+            found += [f"sandbox.{name}: {hint}" for hint in config_hints(options, rest)]
     return found
 
 

@@ -80,6 +80,11 @@ class DeliverShortMessageProcessorConfig(Config):
         static=True,
     )
 
+    def encodings(self) -> dict[str, str]:
+        """The encodings that are named, by what names them."""
+        named = {f"data_coding_overrides.{c}": e for c, e in self.data_coding_overrides.items()}
+        return {**named, "default_data_coding": self.default_data_coding}
+
 
 @dataclass(frozen=True)
 class UssdPdu:

@@ -87,6 +87,11 @@ class SubmitShortMessageProcessorConfig(Config):
         nullable=False,
     )
 
+    def encodings(self) -> dict[str, str]:
+        """The encodings that are named, by what names them."""
+        encoding = self.submit_sm_encoding
+        return {} if encoding == AUTO else {"submit_sm_encoding": encoding}
+
     def post_validate(self) -> None:
         super().post_validate()
         given = [name for name in LONG_MESSAGE_SWITCHES if getattr(self, name)]

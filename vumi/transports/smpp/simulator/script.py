@@ -12,6 +12,7 @@ from vumi.config import (
     ConfigChoice,
     ConfigCount,
     ConfigDict,
+    ConfigEncoding,
     ConfigError,
     ConfigField,
     ConfigSeconds,
@@ -128,7 +129,7 @@ class SmscScript(Config):
         default=[],
         static=True,
     )
-    default_encoding = ConfigText(
+    default_encoding = ConfigEncoding(
         "The encoding of data coding 0, in both directions.", default="gsm0338", static=True
     )
     mo_split = ConfigChoice(
