@@ -15,9 +15,16 @@ from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 
-from vumi.broker import Publication
-from vumi.errors import HandleLater, HandlerRefused, InvalidEndpoint, StoreUnavailable
+from vumi.errors import (
+    DuplicateMessage,
+    HandleLater,
+    HandlerRefused,
+    IgnoreMessage,
+    InvalidEndpoint,
+    StoreUnavailable,
+)
 from vumi.message import (
     TransportEvent,
     TransportMessage,
@@ -26,12 +33,10 @@ from vumi.message import (
 )
 from vumi.middleware.aftermath import Aftermath
 from vumi.middleware.base import MiddlewareStack
-from vumi.tasks import deferred, settle
+from vumi.tasks import deferred, hook_result, message_in_hand, to_wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Sequence
-
-    from twisted.python.failure import Failure
 
     from vumi.message import Message
     from vumi.middleware.base import BaseMiddleware, Chain
@@ -52,19 +57,6 @@ __all__ = [
 DEFAULT_ENDPOINT = TransportMessage.DEFAULT_ENDPOINT_NAME
 
 
-class IgnoreMessage(Exception):
-    """Raised by a handler or a middleware to drop a message; an outbound one is nacked."""
-
-    #: Whether an outbound message is to be answered by a nack.
-    nack: ClassVar[bool] = True
-
-
-class DuplicateMessage(IgnoreMessage):
-    """Raised to drop a message that was handled before: an outbound one has its answer already."""
-
-    nack = False
-
-
 def inbound_conversation(message: Message) -> Hashable:
     """The conversation of a message from a user: who sent it, and in which group."""
     payload = message.payload
@@ -83,11 +75,6 @@ def event_conversation(event: Message) -> Hashable:
     return key
 
 
-def _later(error: StoreUnavailable) -> HandleLater:
-    """A middleware lacks its store: the message has come to no handler, so it can wait."""
-    return HandleLater(str(error))
-
-
 class _Inlet:
     """One kind of message coming in: its consumer, middleware and handlers by endpoint."""
 
@@ -101,65 +88,56 @@ class _Inlet:
         self.handlers: dict[str, Handler] = {}
         self.default_handler: Handler = self._no_handler
 
-    async def handle_and_tell(self, message: Any) -> Any:
-        """Take one message as :meth:`handle` does, and have its outcome told."""
-        aftermath = self.aftermath
-        assert aftermath is not None  # noqa: S101 (who calls this has made it)
+    def start(self) -> Handler:
+        """What takes this kind's messages; what it returns is waited for."""
+        hooks = self._connector._middlewares.handled_hooks()
+        if hooks:
+            # Before the consumer: it then learns of confirmations before a message is acked.
+            self.aftermath = Aftermath(self._connector.worker.broker, hooks, self.kind, self._name)
+            return self._handle_and_tell
+        return self._handle if self._chain else self._pass_on
+
+    async def _handle_and_tell(self, message: Any) -> Any:
+        """Handle a message, and have its outcome told."""
+        assert self.aftermath is not None  # noqa: S101 (it was made before this was returned)
         try:
-            result = self.handle(message)
-            if isinstance(result, Publication) and not result.has_listeners():
-                # Not waited for here either: its confirmation is.
-                result = None
-            result = await settle(result)
+            result = await hook_result(self._handle(message))
         except Exception as error:
-            aftermath.failed(message, error)
+            self.aftermath.failed(message, error)
             raise
         if result is False:
-            aftermath.failed(message, HandlerRefused("The handler returned False."))
+            self.aftermath.failed(message, HandlerRefused("The handler returned False."))
         else:
-            aftermath.handled(message)
+            self.aftermath.handled(message)
         return result
 
-    def handle(self, message: Any) -> Any:
-        """Take one message; what it returns is waited for."""
-        if self._chain:
-            try:
-                processed = self._chain(message, self._name)
-            except IgnoreMessage as error:
-                return self._ignore(message, error)
-            except StoreUnavailable as error:
-                raise _later(error) from error
-            if iscoroutine(processed):
-                return self._handle_later(processed, message)
-            message = processed
+    def _handle(self, message: Any) -> Any:
+        """Have a message pass the middleware."""
+        try:
+            processed = self._chain(message, self._name)
+        except Exception:  # noqa: BLE001 (it is raised again, or one that stands for it)
+            return self._not_passed(Failure(), message)
+        if not iscoroutine(processed):
+            return self._pass_on(processed)
+        return Deferred.fromCoroutine(processed).addCallbacks(
+            self._pass_on, self._not_passed, errbackArgs=(message,)
+        )
+
+    def _not_passed(self, failure: Failure, message: Any) -> Any:
+        if failure.check(StoreUnavailable):
+            # No handler has seen the message, so it can wait.
+            raise HandleLater(str(failure.value)) from failure.value
+        return self._ignore_failure(failure, message)
+
+    def _pass_on(self, message: Any) -> Any:
+        """Call the handler for a message."""
         handler = self.handlers.get(message.get_routing_endpoint(), self.default_handler)
         try:
             result = handler(message)
         except IgnoreMessage as error:
             return self._ignore(message, error)
-        if isinstance(result, Publication) and not result.has_listeners():
-            return result
-        if iscoroutine(result):
-            result = Deferred.fromCoroutine(result)
-        if isinstance(result, Deferred):
-            return result.addErrback(self._ignore_failure, message)
-        return result
-
-    async def _handle_later(self, processing: Any, message: Any) -> Any:
-        try:
-            try:
-                message = await processing
-            except StoreUnavailable as error:
-                raise _later(error) from error
-            handler = self.handlers.get(message.get_routing_endpoint(), self.default_handler)
-            result = handler(message)
-            if isinstance(result, Deferred) or iscoroutine(result):
-                result = await result
-        except IgnoreMessage as error:
-            result = self._ignore(message, error)
-            if isinstance(result, Deferred):
-                result = await result
-        return result
+        waiting = to_wait_for(result)
+        return result if waiting is None else waiting.addErrback(self._ignore_failure, message)
 
     def _ignore_failure(self, failure: Failure, message: Any) -> Any:
         failure.trap(IgnoreMessage)
@@ -218,17 +196,11 @@ class BaseConnector:
         """Declare and start everything; consumers start paused."""
         for kind in self.PUBLISHES:
             self._publishers[kind] = await self.worker.publish_to(f"{self.name}.{kind}")
-        hooks = self._middlewares.handled_hooks()
         for kind, (message_class, conversation_of) in self.CONSUMES.items():
             inlet = self._inlets[kind]
-            handle: Handler = inlet.handle
-            if hooks:
-                # Before the consumer: it then learns of confirmations before a message is acked.
-                inlet.aftermath = Aftermath(self.worker.broker, hooks, kind, self.name)
-                handle = inlet.handle_and_tell
             inlet.consumer = await self.worker.consume(
                 f"{self.name}.{kind}",
-                handle,
+                inlet.start(),
                 message_class=message_class,
                 paused=True,
                 prefetch_count=self._prefetch_count,
@@ -300,23 +272,32 @@ class BaseConnector:
             message.set_routing_endpoint(endpoint_name)
         publisher = self._publishers[kind]
         chain = self._outlets[kind]
-        if not chain:
-            return publisher.publish_message(message)
-        processed = chain(message, self.name)
-        if not iscoroutine(processed):
-            return publisher.publish_message(processed)
+        if chain:
+            message = chain(message, self.name)
+            if iscoroutine(message):
+                return self._publish_later(publisher, message)
+        return publisher.publish_message(message)
+
+    def _publish_later(self, publisher: DynamicPublisher, processing: Any) -> Deferred[Any]:
+        """Publish a message that the middleware is not done with."""
         # The publish counts from now on: a handler that doesn't wait for it is covered too.
         broker = self.worker.broker
         reservation = broker.reserve()
+        handled = message_in_hand.get()
 
-        async def publish_later() -> Any:
-            try:
-                publication = publisher.publish_message(await processed)
-            finally:
-                broker.release(reservation)
+        async def publish() -> Any:
+            publication = publisher.publish_message(await processing)
+            broker.release(reservation)
             return await publication
 
-        return Deferred.fromCoroutine(publish_later())
+        def failed(failure: Failure) -> Failure:
+            if handled is not None:
+                handled.note_failed(publishing)
+            broker.release(reservation)
+            return failure
+
+        publishing = Deferred.fromCoroutine(publish())
+        return publishing.addErrback(failed)
 
     def _ignore_message(self, kind: str, message: Any, error: BaseException) -> Any:
         self.log.debug(

@@ -96,12 +96,13 @@ class DeadLetterWriter:
     async def write(
         self, delivery: Delivery, reason: DeadReason, failure: Failure, message_id: str | None
     ) -> bool:
-        """Publish a dead letter.
+        """Log why a message is dead, and publish its dead letter.
 
         :param message_id: The message's id, for the log.
         :returns: Whether it is safe. If not, that is logged: there is nothing more to try.
         :raises BrokerClosed: The connection was closed meanwhile; the message is still there.
         """
+        self._log_death(reason, failure, message_id)
         minimal = {"x-vumi-reason": reason.value, "x-vumi-queue": self._queue}
         headers = self._headers(delivery.headers, reason, failure)
         problem: Exception | None = None
@@ -135,6 +136,22 @@ class DeadLetterWriter:
             error=headers["x-vumi-error"],
         )
         return False
+
+    def _log_death(self, reason: DeadReason, failure: Failure, message_id: str | None) -> None:
+        words = "{queue}: message {message_id} becomes a dead letter ({reason}) {traceback}"
+        fields: dict[str, Any] = {
+            "event": "dead-letter",
+            "queue": self._queue,
+            "message_id": message_id,
+            "reason": reason.value,
+        }
+        traceback = traceback_text(failure)
+        scrubbed = self._scrub(traceback)
+        if scrubbed == traceback:
+            self.log.failure(words, failure=failure, traceback="", **fields)
+        else:
+            # The failure itself holds a secret.
+            self.log.critical(words, traceback=scrubbed, **fields)
 
     async def _publish(self, body: bytes, headers: dict[str, Any]) -> None:
         await self._broker.declare_queue(self._to)

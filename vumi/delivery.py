@@ -35,7 +35,6 @@ from __future__ import annotations
 from collections import deque
 from contextlib import suppress
 from dataclasses import dataclass
-from inspect import iscoroutine
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import Deferred
@@ -44,10 +43,24 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from vumi.broker.interface import IReceiver, Publication
-from vumi.dead_letter_writer import DeadLetterWriter, DeadReason, traceback_text
-from vumi.errors import BrokerClosed, HandleLater, HandlerRefused, HandlerTimeout
-from vumi.tasks import in_background, on_outcome
+from vumi.broker.interface import IReceiver
+from vumi.dead_letter_writer import DeadLetterWriter, DeadReason
+from vumi.errors import (
+    BrokerClosed,
+    HandleLater,
+    HandlerRefused,
+    HandlerTimeout,
+    IgnoreMessage,
+)
+from vumi.lanes import Lanes
+from vumi.tasks import (
+    Waiters,
+    in_background,
+    message_in_hand,
+    on_outcome,
+    take_unheard_failure,
+    to_wait_for,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
@@ -102,20 +115,39 @@ class FlowOptions:
     queue_type: str = "classic"
 
 
+@dataclass(slots=True, eq=False)
 class _Task:
-    """One delivery on its way."""
+    """One delivery on its way.
 
-    __slots__ = ("deferred", "delivery", "lane", "mark", "message", "number", "over", "started")
+    :ivar mark: The number of the last publish that must be confirmed before it is acknowledged.
+    :ivar failed: Publishes of its handler that have failed; ``None`` for none, as nearly always.
+    """
 
-    def __init__(self, delivery: Delivery, message: Any, lane: Hashable, number: int) -> None:
-        self.number = number
-        self.delivery = delivery
-        self.message = message
-        self.lane = lane
-        self.started = 0.0
-        self.mark = 0
-        self.over = False
-        self.deferred: Deferred[Any] | None = None
+    delivery: Delivery
+    message: Any
+    lane: Hashable
+    number: int
+    started: float = 0.0
+    mark: int = 0
+    over: bool = False
+    deferred: Deferred[Any] | None = None
+    failed: list[Deferred[Any]] | None = None
+    failure: Failure | None = None
+
+    def note_failed(self, publishing: Deferred[Any]) -> None:
+        """A publish of the handler has failed."""
+        if self.failed is None:
+            self.failed = []
+        self.failed.append(publishing)
+
+    def publish_failure(self) -> Failure | None:
+        """Why the message is not handled although its handler is done."""
+        while self.failed:
+            failure = take_unheard_failure(self.failed.pop(0))
+            # What a middleware has dropped was not to be published.
+            if failure is not None and not failure.check(IgnoreMessage):
+                self.failure = self.failure or failure
+        return self.failure
 
 
 @implementer(IReceiver)
@@ -160,14 +192,13 @@ class DeliveryFlow:
             broker, queue, exchange, self._options.queue_type, scrub
         )
         self._subscription: ISubscription | None = None
-        self._waiting: deque[_Task] = deque()
-        self._lanes: dict[Hashable, deque[_Task] | None] = {}
+        self._lanes: Lanes[_Task] = Lanes()
         self._running: set[_Task] = set()
         self._finished: deque[_Task] = deque()
         self._acknowledged: deque[bytes] = deque(maxlen=max(self._options.prefetch, 1))
         self._expected_again: dict[bytes, _Task | None] = {}
-        self._quiet_waiters: list[Deferred[None]] = []
-        self._done_waiters: list[Deferred[None]] = []
+        self._quiet_waiters = Waiters()
+        self._done_waiters = Waiters()
         self._filling = False
         self._given_up = False
         self._draining = False
@@ -195,9 +226,7 @@ class DeliveryFlow:
     async def quiet(self) -> None:
         """Wait until no handler runs, unless draining has given those that run up."""
         if self._running and not self._given_up:
-            waiter: Deferred[None] = Deferred()
-            self._quiet_waiters.append(waiter)
-            await waiter
+            await self._quiet_waiters.wait()
 
     async def drain(self, timeout: float) -> None:
         """Ask for no more, finish what is in hand, and see it acknowledged.
@@ -213,12 +242,9 @@ class DeliveryFlow:
             self._forget_waiting()
         if self.paused or not self.counters.in_flight:
             return
-        waiter: Deferred[None] = Deferred()
-        self._done_waiters.append(waiter)
         try:
-            await waiter.addTimeout(timeout, self._broker.clock)
+            await self._done_waiters.wait().addTimeout(timeout, self._broker.clock)
         except DeferredTimeout:
-            self._done_waiters.remove(waiter)
             self._given_up = True
             self.log.warn(
                 "{queue}: {count} messages were not finished within {timeout} s; the broker will "
@@ -231,10 +257,10 @@ class DeliveryFlow:
 
     async def close(self) -> None:
         """Stop for good. What has no acknowledgement goes back to the broker."""
-        self.paused = True
+        self.paused = self._draining = True
         self._stop_listening()
         self._dead_letters.close()
-        self._waiting.clear()
+        self._lanes.ready.clear()
         for timer in (self._watchdog, self._rest):
             if timer is not None:
                 timer.cancel()
@@ -259,29 +285,20 @@ class DeliveryFlow:
         try:
             message = self._decode(delivery.body)
             lane = None if self._conversation_of is None else self._conversation_of(message)
-            in_hand = lane in self._lanes
-        except BaseException:  # noqa: BLE001 (however decoding fails: it is a poison message)
-            self._bury(self._task(delivery, None, None), DeadReason.INVALID, Failure())
-            return
-        if self._expected_again and delivery.body in self._expected_again and _message_id(message):
-            self._came_again(delivery)
-            return
-        task = self._task(delivery, message, lane)
-        if lane is not None:
-            if in_hand:
-                others = self._lanes[lane]
-                if others is None:
-                    others = self._lanes[lane] = deque()
-                others.append(task)
+            if self._expected_again and self._came_again(delivery, message):
                 return
-            self._lanes[lane] = None
-        if self.paused or len(self._running) >= self._options.concurrency or self._waiting:
-            self._waiting.append(task)
+            task = _Task(delivery, message, lane, counters.consumed)
+            is_ahead = self._lanes.enter(task)
+        except BaseException:  # noqa: BLE001 (however decoding fails: it is a poison message)
+            task = _Task(delivery, None, None, counters.consumed)
+            self._bury(task, DeadReason.INVALID, Failure())
+            return
+        if not is_ahead:
+            return
+        if self.paused or len(self._running) >= self._options.concurrency or self._lanes.ready:
+            self._lanes.ready.append(task)
         else:
             self._run(task)
-
-    def _task(self, delivery: Delivery, message: Any, lane: Hashable) -> _Task:
-        return _Task(delivery, message, lane, self.counters.consumed)
 
     def interrupted(self) -> None:
         self._forget_waiting()
@@ -292,13 +309,12 @@ class DeliveryFlow:
 
     def _forget_waiting(self) -> None:
         """Leave all that waits to the broker, which delivers it again."""
-        forgotten = len(self._waiting) + sum(len(lane) for lane in self._lanes.values() if lane)
-        self._waiting.clear()
-        self._lanes = {task.lane: None for task in self._running if task.lane is not None}
-        self.counters.in_flight -= forgotten
+        self.counters.in_flight -= self._lanes.forget(self._running)
 
-    def _came_again(self, delivery: Delivery) -> None:
-        """A delivery from before a lost connection: put it in the place of its first."""
+    def _came_again(self, delivery: Delivery, message: Any) -> bool:
+        """Put a delivery from before a lost connection in the place of its first."""
+        if delivery.body not in self._expected_again or not _message_id(message):
+            return False
         self.counters.repeated += 1
         self.counters.in_flight -= 1
         task = self._expected_again.pop(delivery.body)
@@ -307,26 +323,26 @@ class DeliveryFlow:
         else:
             assert self._subscription is not None  # noqa: S101 (it made this delivery)
             self._subscription.ack(delivery)
+        return True
 
     # Running handlers
 
     def _run(self, task: _Task) -> None:
         self._running.add(task)
         task.started = self._seconds()
+        token = message_in_hand.set(task)
         try:
             result = self._handle(task.message)
+            waiting = to_wait_for(result)
         except BaseException:  # noqa: BLE001 (whatever a handler raises, an exit too, becomes a dead letter)
             self._failed(task, Failure())
             return
-        if isinstance(result, Publication) and not result.has_listeners():
-            # The handler's last act was a publish: its confirmation is waited for anyway.
-            self._succeeded(task, None)
-        elif isinstance(result, Deferred):
-            self._wait_for(task, result)
-        elif iscoroutine(result):
-            self._wait_for(task, Deferred.fromCoroutine(result))
-        else:
+        finally:
+            message_in_hand.reset(token)
+        if waiting is None:
             self._succeeded(task, result)
+        else:
+            self._wait_for(task, waiting)
 
     def _wait_for(self, task: _Task, deferred: Deferred[Any]) -> None:
         task.deferred = deferred
@@ -372,21 +388,12 @@ class DeliveryFlow:
         task.deferred = None
         self.counters.handler_seconds += self._seconds() - task.started
         self._stop_running(task)
-        lane = task.lane
-        if lane is not None:
-            others = self._lanes.get(lane)
-            if others:
-                # First in the queue, as it came before all that wait there.
-                self._waiting.appendleft(others.popleft())
-            else:
-                self._lanes.pop(lane, None)
+        self._lanes.leave(task)
 
     def _stop_running(self, task: _Task) -> None:
         self._running.discard(task)
         if not self._running and self._quiet_waiters:
-            waiters, self._quiet_waiters = self._quiet_waiters, []
-            for waiter in waiters:
-                waiter.callback(None)
+            self._quiet_waiters.fire()
 
     def _fill(self) -> None:
         """Start handlers while there are places. A loop, so that no chain of messages recurses."""
@@ -395,12 +402,12 @@ class DeliveryFlow:
         self._filling = True
         try:
             while (
-                self._waiting
+                self._lanes.ready
                 and not self.paused
                 and self._rest is None
                 and len(self._running) < self._options.concurrency
             ):
-                self._run(self._waiting.popleft())
+                self._run(self._lanes.ready.popleft())
         finally:
             self._filling = False
 
@@ -420,8 +427,8 @@ class DeliveryFlow:
             self.counters.handler_seconds += self._seconds() - task.started
             # Whatever a middleware has changed in the message it would change twice.
             again = _Task(task.delivery, self._decode(body), task.lane, task.number)
-            self._waiting = deque(sorted([again, *self._waiting], key=lambda task: task.number))
             self._stop_running(task)
+            self._lanes.put_back(again)
         if self._draining:
             self._forget_waiting()
         elif self._rest is None:
@@ -485,6 +492,11 @@ class DeliveryFlow:
                 self._acknowledge(finished.popleft())
 
     def _acknowledge(self, task: _Task) -> None:
+        if task.failed is not None and (failure := task.publish_failure()) is not None:
+            task.failed = None
+            self.counters.handled -= 1
+            self._bury(task, DeadReason.FAILED, failure)
+            return
         self.counters.in_flight -= 1
         self._acknowledged.append(task.delivery.body)
         if self._subscription is not None:
@@ -493,42 +505,20 @@ class DeliveryFlow:
 
     def _check_done(self) -> None:
         if self._done_waiters and not self.counters.in_flight:
-            waiters, self._done_waiters = self._done_waiters, []
-            for waiter in waiters:
-                waiter.callback(None)
+            self._done_waiters.fire()
 
     # Dead letters
 
     def _bury(self, task: _Task, reason: DeadReason, failure: Failure) -> None:
         self.counters.failed += 1
-        self._log_dead_letter(task, reason, failure)
         in_background(
-            self._publish_dead_letter(task, reason, failure), self.log, "Publishing a dead letter"
+            self._write_dead_letter(task, reason, failure), self.log, "Publishing a dead letter"
         )
 
-    def _log_dead_letter(self, task: _Task, reason: DeadReason, failure: Failure) -> None:
-        words = "{queue}: message {message_id} becomes a dead letter ({reason}) {traceback}"
-        fields: dict[str, Any] = {
-            "event": "dead-letter",
-            "queue": self.queue,
-            "message_id": _message_id(task.message),
-            "reason": reason.value,
-        }
-        traceback = traceback_text(failure)
-        scrubbed = self._scrub(traceback)
-        if scrubbed == traceback:
-            self.log.failure(words, failure=failure, traceback="", **fields)
-        else:
-            # The failure itself holds a secret.
-            self.log.critical(words, traceback=scrubbed, **fields)
-
-    async def _publish_dead_letter(
-        self, task: _Task, reason: DeadReason, failure: Failure
-    ) -> None:
+    async def _write_dead_letter(self, task: _Task, reason: DeadReason, failure: Failure) -> None:
+        message_id = _message_id(task.message)
         try:
-            is_safe = await self._dead_letters.write(
-                task.delivery, reason, failure, _message_id(task.message)
-            )
+            is_safe = await self._dead_letters.write(task.delivery, reason, failure, message_id)
         except BrokerClosed:
             # It was not acknowledged: the next worker gets it.
             return

@@ -6,7 +6,7 @@ what a program may want to look at is an attribute.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -17,13 +17,16 @@ __all__ = [
     "ConfigError",
     "DispatcherError",
     "DuplicateConnectorError",
+    "DuplicateMessage",
     "HandleLater",
     "HandlerRefused",
     "HandlerTimeout",
+    "IgnoreMessage",
     "InvalidEndpoint",
     "InvalidMessage",
     "InvalidMessageField",
     "InvalidMessageType",
+    "LeaveUnacknowledged",
     "MissingMessageField",
     "PublishRefused",
     "RoutingKeyError",
@@ -134,12 +137,33 @@ class RoutingKeyError(BrokerError):
         return repr(self.value)
 
 
+class IgnoreMessage(Exception):
+    """Raised by a handler or a middleware to drop a message; an outbound one is nacked."""
+
+    #: Whether an outbound message is to be answered by a nack.
+    nack: ClassVar[bool] = True
+
+
+class DuplicateMessage(IgnoreMessage):
+    """Raised to drop a message that was handled before: an outbound one has its answer already."""
+
+    nack = False
+
+
 class HandleLater(VumiError):
     """Nothing was done with a message, as something it needs is away: it is to be handled later.
 
     Raised by a handler or a middleware. The message is not acknowledged and becomes no dead
     letter: its queue rests for a moment, and then the message is handled from the beginning,
     before all that came after it.
+    """
+
+
+class LeaveUnacknowledged(HandleLater):
+    """A worker stops before a message is done: it says nothing of it, and acknowledges nothing.
+
+    The broker delivers the message again. A transport publishes no failure and no nack for it. If
+    the worker goes on after all, the message is handled again as :class:`HandleLater` says.
     """
 
 

@@ -6,11 +6,13 @@ return either, or a plain value. Knows Twisted's Deferred only: no reactor, no m
 
 from __future__ import annotations
 
+from contextvars import ContextVar
 from functools import wraps
 from inspect import iscoroutine
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, TypeVar
 
 from twisted.internet.defer import Deferred, fail, succeed
+from twisted.python.failure import Failure
 
 from vumi.errors import HandleLater, StoreUnavailable
 
@@ -18,22 +20,61 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine
 
     from twisted.logger import Logger
-    from twisted.python.failure import Failure
 
 __all__ = [
     "TrackedDeferred",
+    "Waiters",
     "as_deferred",
     "before_all_else",
     "deferred",
+    "hook_result",
     "in_background",
     "is_pending",
+    "message_in_hand",
     "on_outcome",
     "settle",
+    "take_unheard_failure",
     "to_wait_for",
 ]
 
 P = ParamSpec("P")
 T = TypeVar("T")
+
+
+class InHand(Protocol):
+    """A message that is being handled, to those who publish meanwhile."""
+
+    def note_failed(self, publishing: Deferred[Any]) -> None:
+        """A publish has failed. If nobody listens to it, handling the message has failed."""
+
+    def publish_failure(self) -> Failure | None:
+        """The failure of such a publish."""
+
+
+#: The message whose handler runs. Coroutines that it starts keep it.
+message_in_hand: ContextVar[InHand | None] = ContextVar("message_in_hand", default=None)
+
+
+class Waiters:
+    """Those who wait for one event, each by a Deferred. One that is cancelled waits no more."""
+
+    def __init__(self) -> None:
+        self._waiting: list[Deferred[None]] = []
+
+    def __bool__(self) -> bool:
+        return bool(self._waiting)
+
+    def wait(self) -> Deferred[None]:
+        """Fires at the next event."""
+        waiter: Deferred[None] = Deferred(self._waiting.remove)
+        self._waiting.append(waiter)
+        return waiter
+
+    def fire(self) -> None:
+        """The event has happened."""
+        waiting, self._waiting = self._waiting, []
+        for waiter in waiting:
+            waiter.callback(None)
 
 
 class TrackedDeferred(Deferred[Any]):
@@ -44,8 +85,26 @@ class TrackedDeferred(Deferred[Any]):
 
     def has_listeners(self) -> bool:
         """Somebody waits for this Deferred's outcome."""
-        # The public name of this list warns since Twisted 25.5, and nothing else tells.
-        return bool(self._callbacks)
+        return has_listeners(self)
+
+
+def has_listeners(deferred: Deferred[Any]) -> bool:
+    """Somebody waits for a Deferred's outcome."""
+    # The public name of this list warns since Twisted 25.5, and nothing else tells.
+    return bool(deferred._callbacks)
+
+
+def take_unheard_failure(deferred: Deferred[Any]) -> Failure | None:
+    """The failure of a Deferred that nobody listens to. Once taken it is not logged as well."""
+    if has_listeners(deferred):
+        return None
+    # Twisted tells by this whether a failure is unhandled. It notes it after the last callback.
+    noted = None if deferred._debugInfo is None else deferred._debugInfo.failResult
+    failure = deferred.result if deferred._runningCallbacks else noted
+    if not isinstance(failure, Failure):
+        return None
+    _ = deferred.addErrback(lambda _: None)
+    return failure
 
 
 def to_wait_for(value: Any) -> Deferred[Any] | None:
@@ -61,6 +120,18 @@ def to_wait_for(value: Any) -> Deferred[Any] | None:
             return None
         return value
     return Deferred.fromCoroutine(value) if iscoroutine(value) else None
+
+
+async def hook_result(value: Any) -> Any:
+    """The result of a hook, once it is there.
+
+    :param value: What the hook has returned; see :func:`to_wait_for`.
+    :returns: The result; ``None`` if the hook's last act was a publish.
+    """
+    waiting = to_wait_for(value)
+    if waiting is not None:
+        return await waiting
+    return None if isinstance(value, Deferred) else value
 
 
 def deferred(method: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, Deferred[T]]:

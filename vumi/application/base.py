@@ -7,22 +7,21 @@ Knows which hook gets which message and event, and how to answer. Knows no trans
 from __future__ import annotations
 
 from copy import deepcopy
-from inspect import iscoroutine
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
-from vumi.broker import Publication
 from vumi.config import ConfigDict, ConfigText
 from vumi.connectors import IgnoreMessage
 from vumi.errors import HandleLater, HandlerRefused, InvalidEndpoint, StoreUnavailable
 from vumi.message import TransportUserMessage
-from vumi.tasks import deferred, on_outcome, settle
+from vumi.tasks import deferred, on_outcome, settle, to_wait_for
 from vumi.worker import BaseConfig, BaseWorker
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
+
+    from twisted.internet.defer import Deferred
 
     from vumi.message import TransportEvent
 
@@ -152,16 +151,12 @@ class ApplicationWorker(BaseWorker):
             result = self.dispatch_user_message(message)
         except Exception:  # noqa: BLE001 (it is raised again, or one that stands for it)
             return self._failed(Failure(), message, sent_before)
-        if isinstance(result, Publication) and not result.has_listeners():
-            self._in_hand.pop(message_id, None)
-            return result
-        if iscoroutine(result):
-            result = Deferred.fromCoroutine(result)
-        if isinstance(result, Deferred):
-            return result.addCallbacks(
-                self._handled, self._failed, (message,), {}, (message, sent_before)
-            )
-        return self._handled(result, message)
+        waiting = to_wait_for(result)
+        if waiting is None:
+            return self._handled(result, message)
+        return waiting.addCallbacks(
+            self._handled, self._failed, (message,), {}, (message, sent_before)
+        )
 
     def _handled(self, result: Any, message: TransportUserMessage) -> Any:
         if result is False:
@@ -189,11 +184,8 @@ class ApplicationWorker(BaseWorker):
             result = self.dispatch_event(event)
         except StoreUnavailable:
             return self._event_failed(Failure(), sent_before)
-        if iscoroutine(result):
-            result = Deferred.fromCoroutine(result)
-        if isinstance(result, Deferred) and not isinstance(result, Publication):
-            return result.addErrback(self._event_failed, sent_before)
-        return result
+        waiting = to_wait_for(result)
+        return result if waiting is None else waiting.addErrback(self._event_failed, sent_before)
 
     def _event_failed(self, failure: Failure, sent_before: int) -> Any:
         if failure.check(StoreUnavailable) and self._sent_unasked == sent_before:

@@ -447,7 +447,7 @@ class AmqpBroker:
             if error is None:
                 publication.callback(publication.on_safe)
             else:
-                publication.errback(error(publication.routing_key))
+                publication.refuse(error(publication.routing_key))
         if moved:
             for listener in self._listeners:
                 listener()

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from zope.interface import Attribute, Interface
 
-from vumi.tasks import TrackedDeferred
+from vumi.tasks import TrackedDeferred, message_in_hand
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -146,6 +146,13 @@ class Publication(TrackedDeferred):
         self.number = 0
         self.safe = False
         self.returned = False
+        self._handled = message_in_hand.get()
+
+    def refuse(self, error: Exception) -> None:
+        """Have it fail. If nobody listens, so does the message that was handled when it began."""
+        if self._handled is not None:
+            self._handled.note_failed(self)
+        self.errback(error)
 
 
 class IReceiver(Interface):

@@ -355,7 +355,7 @@ class MemoryConnection:
         publication = Publication(exchange, routing_key, body, headers, mandatory, result)
         self._ledger.add(publication)
         if mandatory and not retry and not self.broker.route(exchange, routing_key):
-            publication.errback(Unroutable(routing_key))
+            publication.refuse(Unroutable(routing_key))
             self._settle(publication)
             return publication
         self.broker.publish(exchange, routing_key, body, headers, mandatory)

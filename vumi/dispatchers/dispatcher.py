@@ -12,24 +12,23 @@ dead letter.
 from __future__ import annotations
 
 from functools import partial
-from inspect import iscoroutine
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from vumi.broker import Publication
 from vumi.config import ConfigError
 from vumi.connectors import IgnoreMessage
 from vumi.dispatchers.fields import ConfigNames
 from vumi.dispatchers.routes import EVENT, INBOUND, OUTBOUND, RoutePlan
 from vumi.errors import DispatcherError
-from vumi.tasks import as_deferred, deferred, settle
+from vumi.tasks import as_deferred, deferred, hook_result, settle, to_wait_for
 from vumi.worker import BaseConfig, BaseWorker
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
+
+    from twisted.internet.defer import Deferred
 
     from vumi.config import Config
     from vumi.message import TransportEvent, TransportUserMessage
@@ -209,22 +208,16 @@ class Dispatcher(BaseWorker):
             result = process(self._fixed_config, msg, connector_name)
         except Exception:  # noqa: BLE001 (what it is and what becomes of it is decided there)
             return self._failed(Failure(), kind, connector_name, msg)
-        if isinstance(result, Publication) and not result.has_listeners():
+        waiting = to_wait_for(result)
+        if waiting is None:
             return result
-        if iscoroutine(result):
-            result = Deferred.fromCoroutine(result)
-        if isinstance(result, Deferred):
-            return result.addErrback(self._failed, kind, connector_name, msg)
-        return result
+        return waiting.addErrback(self._failed, kind, connector_name, msg)
 
     async def _dispatch_later(self, kind: str, connector_name: str, msg: Any) -> Any:
         process, _ = self._processes[kind]
         try:
             config = await settle(self.get_config(msg))
-            result = process(config, msg, connector_name)
-            if isinstance(result, Publication) and not result.has_listeners():
-                return None
-            return await settle(result)
+            return await hook_result(process(config, msg, connector_name))
         except Exception:  # noqa: BLE001 (what it is and what becomes of it is decided there)
             return await settle(self._failed(Failure(), kind, connector_name, msg))
 

@@ -11,11 +11,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from twisted.internet.defer import Deferred, succeed
 from twisted.logger import Logger
 
-from vumi.broker import Publication
 from vumi.config import Config
 from vumi.connectors import IgnoreMessage
 from vumi.errors import ConfigError
-from vumi.tasks import as_deferred, settle
+from vumi.tasks import as_deferred, hook_result, to_wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -177,7 +176,7 @@ def publish_to_each(
         published: Deferred[Any] = publish(names[0], message)
         return published
     outcomes = [as_deferred(publish, name, message.copy()) for name in names]
-    unsettled = [outcome for outcome in outcomes if not isinstance(outcome, Publication)]
+    unsettled = [outcome for outcome in outcomes if to_wait_for(outcome) is not None]
     if not unsettled:
         return outcomes[-1] if outcomes else succeed(None)
     return Deferred.fromCoroutine(_settle_each(unsettled))
@@ -204,5 +203,4 @@ async def issued(outcome: Any) -> None:
 
     The consumer waits for that, and meanwhile the next message of the conversation may be handled.
     """
-    if not (isinstance(outcome, Publication) and not outcome.has_listeners()):
-        await settle(outcome)
+    await hook_result(outcome)

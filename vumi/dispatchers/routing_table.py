@@ -5,18 +5,14 @@ Knows the table's checks and how a row is found. Looks into no message.
 
 from __future__ import annotations
 
-from inspect import iscoroutine
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from twisted.internet.defer import Deferred
-
-from vumi.broker import Publication
 from vumi.config import ConfigList
 from vumi.dispatchers.dispatcher import Dispatcher, DispatcherConfig
 from vumi.dispatchers.fields import ConfigRoutingTable, target_in
 from vumi.dispatchers.routes import EVENT, INBOUND, OUTBOUND, Route, RoutePlan
 from vumi.errors import DispatcherError
-from vumi.tasks import settle
+from vumi.tasks import hook_result, is_pending
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -179,14 +175,12 @@ class RoutingTableDispatcher(Dispatcher):
 
     def _process(self, kind: str, config: Any, msg: Any, connector_name: str) -> Any:
         target = self.find_target(config, msg, connector_name)
-        if isinstance(target, Deferred) or iscoroutine(target):
+        if is_pending(target):
             return self._process_later(kind, target, msg, connector_name)
         return self._send(kind, target, msg, connector_name)
 
     async def _process_later(self, kind: str, finding: Any, msg: Any, connector_name: str) -> Any:
-        result = self._send(kind, await finding, msg, connector_name)
-        # Its confirmation is waited for by the consumer.
-        return None if isinstance(result, Publication) else await settle(result)
+        return await hook_result(self._send(kind, await finding, msg, connector_name))
 
     def _send(self, kind: str, target: Any, msg: Any, connector_name: str) -> Any:
         if target is None:

@@ -10,13 +10,10 @@ to be waited for, no Deferred is made but those of the publishes.
 from __future__ import annotations
 
 from functools import partial
-from inspect import iscoroutine
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
-from vumi.broker import Publication
 from vumi.config import (
     Config,
     ConfigClassName,
@@ -33,12 +30,13 @@ from vumi.dispatchers.routes import EVENT, INBOUND, OUTBOUND, RoutePlan
 from vumi.errors import DispatcherError
 from vumi.loading import load_class_by_string
 from vumi.middleware.base import middleware_hints
-from vumi.tasks import deferred, settle
+from vumi.tasks import deferred, settle, to_wait_for
 from vumi.worker import BaseConfig, BaseWorker
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from twisted.internet.defer import Deferred
     from twisted.python.failure import Failure
 
     from vumi.message import Message, TransportEvent, TransportUserMessage
@@ -254,13 +252,10 @@ class BaseDispatchWorker(BaseWorker):
             result = route(msg)
         except DispatcherError as error:
             return self._no_route(kind, endpoint, msg, error)
-        if isinstance(result, Publication) and not result.has_listeners():
+        waiting = to_wait_for(result)
+        if waiting is None:
             return result
-        if iscoroutine(result):
-            result = Deferred.fromCoroutine(result)
-        if isinstance(result, Deferred):
-            return result.addErrback(self._routing_failed, kind, endpoint, msg)
-        return result
+        return waiting.addErrback(self._routing_failed, kind, endpoint, msg)
 
     def _routing_failed(self, failure: Failure, kind: str, endpoint: str, msg: Message) -> Any:
         failure.trap(DispatcherError)

@@ -13,12 +13,13 @@ from twisted.internet.defer import Deferred, DeferredList
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from vumi.tasks import as_deferred
+from vumi.tasks import as_deferred, message_in_hand
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from vumi.broker import IBroker
+    from vumi.tasks import InHand
 
     HandledHook = Callable[[str, Any, str, BaseException | None], Any]
 
@@ -44,16 +45,17 @@ class Aftermath:
         self._kind = kind
         self._connector_name = connector_name
         #: Messages that were handled, each with the number of the last publish until then
-        self._unconfirmed: deque[tuple[int, Any]] = deque()
+        self._unconfirmed: deque[tuple[int, Any, InHand | None]] = deque()
         self._telling: set[Deferred[Any]] = set()
         self._stop_listening = broker.on_confirmed(self._confirmed)
 
     def handled(self, message: Any) -> None:
-        """A handler is done."""
+        """A handler is done. Called in its context."""
+        in_hand = message_in_hand.get()
         if self._broker.confirmed >= self._broker.published:
-            self._tell(message, None)
+            self._tell_handled(message, in_hand)
         else:
-            self._unconfirmed.append((self._broker.published, message))
+            self._unconfirmed.append((self._broker.published, message, in_hand))
 
     def failed(self, message: Any, error: BaseException) -> None:
         """A handler has failed."""
@@ -67,7 +69,12 @@ class Aftermath:
 
     def _confirmed(self) -> None:
         while self._unconfirmed and self._unconfirmed[0][0] <= self._broker.confirmed:
-            self._tell(self._unconfirmed.popleft()[1], None)
+            _, message, in_hand = self._unconfirmed.popleft()
+            self._tell_handled(message, in_hand)
+
+    def _tell_handled(self, message: Any, in_hand: InHand | None) -> None:
+        failure = None if in_hand is None else in_hand.publish_failure()
+        self._tell(message, None if failure is None else failure.value)
 
     def _tell(self, message: Any, error: BaseException | None) -> None:
         for hook in self._hooks:

@@ -14,7 +14,7 @@ from vumi.broker import Exchange, MemoryBroker, Publication, Queue
 from vumi.broker.memory import MemoryConnection
 from vumi.broker.queue_types import dead_letter_queue
 from vumi.delivery import DeliveryFlow, FlowOptions
-from vumi.errors import HandleLater, InvalidMessage
+from vumi.errors import HandleLater, InvalidMessage, LeaveUnacknowledged
 from vumi.payload import decode_payload
 
 if TYPE_CHECKING:
@@ -526,6 +526,35 @@ class PutOffTests(DeliveryTestCase):
         self.finish("other")
         self.assertEqual(self.unacked, 2)
         self.assertEqual(flow.counters.in_flight, 2)
+
+    def test_a_message_that_is_left_unacknowledged_at_the_end_is_the_brokers(self) -> None:
+        flow = self.flow(self.wait)
+        self.send("1", "2", user="one")
+        drained = Deferred.fromCoroutine(flow.drain(5))
+        self.pending.pop("1").errback(LeaveUnacknowledged("the worker stops"))
+        self.successResultOf(drained)
+        self.assertEqual((self.handled, self.unacked, self.dead()), (["1"], 2, []))
+        self.successResultOf(Deferred.fromCoroutine(flow.close()))
+        self.handled.clear()
+        self.flow(self.note)
+        self.clock.advance(0)
+        self.assertEqual((self.handled, self.unacked), (["1", "2"], 0))
+
+    def test_leaving_a_message_after_the_end_starts_nothing(self) -> None:
+        flow = self.flow(self.wait)
+        self.send("1")
+        self.successResultOf(Deferred.fromCoroutine(flow.close()))
+        self.pending.pop("1").errback(LeaveUnacknowledged("the worker stops"))
+        self.assertEqual((self.clock.getDelayedCalls(), self.dead()), ([], []))
+
+    def test_a_message_left_by_a_worker_that_goes_on_is_handled_again(self) -> None:
+        self.flow(self.wait)
+        self.send("1", "2", user="one")
+        self.pending.pop("1").errback(LeaveUnacknowledged("the worker stops"))
+        self.clock.advance(1)
+        self.finish("1")
+        self.finish("2")
+        self.assertEqual((self.handled, self.unacked), (["1", "1", "2"], 0))
 
     def test_pausing_does_not_wait_for_what_is_put_off(self) -> None:
         flow = self.flow(self.needy)

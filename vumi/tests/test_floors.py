@@ -31,7 +31,7 @@ FLOORS = {
     "1 machinery": "broker endpoints persist reconnecting_client rpc sentry tls web",
     "2 workers": """
         blinkenlights checking components connectors consumers dead_letter_writer deadletters
-        delivery middleware publishers service worker
+        delivery lanes middleware publishers service worker
         """,
     "3 what users write and run": "application demos dispatchers handset transports",
     "4 doors": "cli multiworker scripts servicemaker",

@@ -18,9 +18,8 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from vumi.broker.interface import MAX_BODY_BYTES
 from vumi.tests import poison
-from vumi.tests.servers import shared_rabbitmq
+from vumi.tests.servers import RabbitMQServer, shared_rabbitmq
 from vumi.tests.test_acceptance import PATIENCE, TWISTD, Process, wait_until
 
 if TYPE_CHECKING:
@@ -29,6 +28,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.integration
 
+MEGABYTE = 1024 * 1024
 #: Hostile messages in one example, and the number of examples.
 BATCH = 25
 EXAMPLES = max(1, int(os.environ.get("VUMI_HOSTILE_MESSAGES", "250")) // BATCH)
@@ -205,14 +205,24 @@ def test_a_dead_letter_that_nobody_takes_holds_no_place(
 
 
 def test_a_message_that_is_too_large_to_be_a_dead_letter_holds_no_place(tmp_path: Path) -> None:
+    server = shared_rabbitmq()
+    if not isinstance(server, RabbitMQServer):
+        pytest.skip("needs a RabbitMQ of its own")
     setting = Setting(tmp_path, amqp_prefetch_count=1)
     try:
+        setting.finish()
         for _ in range(2):
-            setting.send(b"x" * (MAX_BODY_BYTES + 1))
+            setting.send(b"x" * (MEGABYTE + 1))
         expected = setting.say_hello()
+        # Its bound was lowered since they came.
+        server.evaluate(f"application:set_env(rabbit, max_message_size, {MEGABYTE})")
+        setting.start()
         assert setting.answers(1) == [expected]
-        setting.finish(given_up=2)
+        wait_until(lambda: setting.depth("inbound") == 0, "an empty queue")
+        # The first refusal ends the connection, so that its message comes once more.
+        assert setting.worker.log.count("is given up") in (2, 3), setting.worker.log[-8000:]
     finally:
+        server.evaluate("application:unset_env(rabbit, max_message_size)")
         setting.remove()
 
 

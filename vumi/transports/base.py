@@ -6,18 +6,16 @@ outbound message is answered by exactly one ack or nack. Knows no network.
 
 from __future__ import annotations
 
-from inspect import iscoroutine
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from twisted.internet.defer import Deferred, succeed
 from twisted.python.failure import Failure
 
-from vumi.broker import Publication
 from vumi.config import ConfigBool, ConfigText
 from vumi.connectors import IgnoreMessage
 from vumi.errors import HandleLater
 from vumi.message import TransportEvent, TransportStatus, TransportUserMessage
-from vumi.tasks import deferred, settle
+from vumi.tasks import deferred, settle, to_wait_for
 from vumi.transports.failures import FailureMessage
 from vumi.worker import BaseConfig, BaseWorker
 
@@ -147,14 +145,11 @@ class Transport(BaseWorker):
                 raise
             except Exception:  # noqa: BLE001 (whatever a transport raises is answered)
                 return Deferred.fromCoroutine(self._failed(Failure(), message))
-            if iscoroutine(result):
-                result = Deferred.fromCoroutine(result)
-            elif not isinstance(result, Deferred) or (
-                isinstance(result, Publication) and not result.has_listeners()
-            ):
+            waiting = to_wait_for(result)
+            if waiting is None:
                 answered.pop(message_id, None)
                 return result
-            return result.addCallbacks(
+            return waiting.addCallbacks(
                 done, failed, callbackArgs=(message,), errbackArgs=(message,)
             )
 

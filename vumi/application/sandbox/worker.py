@@ -26,7 +26,7 @@ from vumi.application.sandbox.pool import ChildPool, PoolOptions
 from vumi.application.sandbox.protocol import Ending, Outcome, SandboxProtocol
 from vumi.application.sandbox.resources.base import SandboxResources, section_warnings
 from vumi.application.sandbox.rlimiter import SandboxRlimiter
-from vumi.errors import ConfigError
+from vumi.errors import ConfigError, LeaveUnacknowledged
 from vumi.log import err
 from vumi.process_reactor import process_reactor
 from vumi.tasks import deferred, on_outcome, settle
@@ -339,9 +339,8 @@ class Sandbox(ApplicationWorker):
     async def _run(self, protocol: SandboxProtocol, deliver: Callable[[], Any]) -> Outcome:
         outcome = await protocol.run(deliver)
         if self._stopping and not outcome.good:
-            # We have ended the program. The message goes back to the broker, which delivers it
-            # again: whatever is made of it here would be one thing too many.
-            _ = await Deferred()
+            # We have ended the program.
+            raise LeaveUnacknowledged("The worker has stopped.")
         return outcome
 
     async def _protocol(self, msg_or_event: Any, config: Any) -> SandboxProtocol:

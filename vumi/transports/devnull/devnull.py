@@ -11,10 +11,9 @@ from uuid import uuid4
 
 from twisted.logger import Logger
 
-from vumi.broker import Publication
 from vumi.config import ConfigFloat, ConfigText
 from vumi.message import TransportUserMessage
-from vumi.tasks import deferred, in_background
+from vumi.tasks import deferred, hook_result, in_background
 from vumi.transports.base import Transport, TransportConfig
 
 if TYPE_CHECKING:
@@ -100,20 +99,20 @@ class DevNullTransport(Transport):
         late, self._late = self._late, {}
         for timer, publish in late.items():
             timer.cancel()
-            await _issued(publish())
+            await hook_result(publish())
 
     @deferred
     async def handle_outbound_message(self, message: TransportUserMessage) -> None:
         config = self.get_static_config()
         message_id = message["message_id"]
         if not self._happens(config.ack_rate):
-            await _issued(self.publish_nack(message_id, "Not accepted by network"))
+            await hook_result(self.publish_nack(message_id, "Not accepted by network"))
             return
-        await _issued(self.publish_ack(message_id, uuid4().hex))
+        await hook_result(self.publish_ack(message_id, uuid4().hex))
         status = "failed" if self._happens(config.failure_rate) else "delivered"
         await self._report(message_id, status, config.report_delay or 0)
         if self._happens(config.reply_rate):
-            await _issued(self._answer(message, config))
+            await hook_result(self._answer(message, config))
 
     def _happens(self, rate: float) -> bool:
         return self.random() < rate
@@ -143,13 +142,5 @@ class DevNullTransport(Transport):
             timer = self.clock.callLater(delay, due)
             self._late[timer] = publish
         else:
-            await _issued(publish())
-
-
-async def _issued(publishing: Deferred[Any]) -> None:
-    """Wait until a publish is issued, which keeps the order.
-
-    Not until it is confirmed: the consumer does that, and it would slow down load tests.
-    """
-    if not isinstance(publishing, Publication):
-        await publishing
+            # Not until it is confirmed: the consumer does that, and it would slow down load tests.
+            await hook_result(publish())

@@ -13,7 +13,6 @@ transport is set up: give a channel made by its ``buildProtocol()`` bytes to rea
 
 from __future__ import annotations
 
-from inspect import iscoroutine
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from twisted.internet.defer import Deferred
@@ -22,9 +21,8 @@ from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from vumi.broker import Publication
 from vumi.msisdn import restore_plus
-from vumi.tasks import on_outcome, settle
+from vumi.tasks import is_pending, on_outcome, settle, to_wait_for
 from vumi.transports.base import Transport
 from vumi.transports.httprpc.answers import Answer, Incoming, Refused, json_body
 from vumi.transports.httprpc.fields import UnexpectedNames
@@ -326,13 +324,10 @@ class HttpTransport(Transport):
         except Exception:  # noqa: BLE001 (whatever a provider's code raises, the client hears of it)
             self._request_failed(Failure(), request_id)
             return
-        if iscoroutine(result):
-            result = Deferred.fromCoroutine(result)
-        if isinstance(result, Deferred) and not (
-            isinstance(result, Publication) and not result.has_listeners()
-        ):
+        waiting = to_wait_for(result)
+        if waiting is not None:
             on_outcome(
-                result,
+                waiting,
                 lambda _: None,
                 lambda failure: self._request_failed(failure, request_id),
             )
@@ -372,7 +367,7 @@ class HttpTransport(Transport):
         if held is not None:
             held.incoming = incoming
         received = hook(incoming)
-        if iscoroutine(received) or isinstance(received, Deferred):
+        if is_pending(received):
             return self._received_later(incoming, received)
         return self._received(incoming, received)
 

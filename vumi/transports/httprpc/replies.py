@@ -6,16 +6,16 @@ Knows messages, held requests, and that a reply may belong to another process
 
 from __future__ import annotations
 
-from inspect import iscoroutine
 from typing import TYPE_CHECKING, Any
 
-from twisted.internet.defer import Deferred
-
-from vumi.errors import BrokerClosed
+from vumi.errors import BrokerClosed, LeaveUnacknowledged
+from vumi.tasks import is_pending
 from vumi.transports.httprpc.handover import Handover, instance_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+
+    from twisted.internet.defer import Deferred
 
     from vumi.message import TransportUserMessage
     from vumi.transports.httprpc.answers import Answer
@@ -110,10 +110,9 @@ class Replies:
         assert self._handover is not None  # noqa: S101 (looked at by the only caller)
         try:
             taken = await self._handover.hand_on(message, holder)
-        except BrokerClosed:
-            # The transport stops and has given up waiting. The broker will deliver the reply
-            # again: nothing may be said of it.
-            await Deferred()
+        except BrokerClosed as error:
+            # The transport stops and has given up waiting.
+            raise LeaveUnacknowledged("The transport has stopped.") from error
         if not taken:
             await self._transport.reject(message["message_id"], HOLDER_GONE, "no_request")
 
@@ -129,7 +128,7 @@ class Replies:
         if held is None:
             return self._no_request(payload["message_id"])
         answer = self._make_answer(message, held)
-        if iscoroutine(answer) or isinstance(answer, Deferred):
+        if is_pending(answer):
             return self._answer_later(message, request_id, answer)
         return self._answer_now(message, request_id, answer)
 

@@ -10,11 +10,11 @@ come in through :attr:`~vumi.transports.httprpc.HttpTransport.web_site`.
 
 from __future__ import annotations
 
-from inspect import iscoroutine
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from twisted.internet.defer import Deferred
 
+from vumi.tasks import is_pending
 from vumi.transports.failures import TemporaryFailure
 from vumi.transports.httprpc import Answer, HttpTransport
 from vumi.transports.httpsms.inbox import Inbox
@@ -142,7 +142,7 @@ class HttpSmsTransport(HttpTransport):
 
     async def _send_one(self, message: TransportUserMessage) -> Any:
         request = self.make_request(message)
-        if iscoroutine(request) or isinstance(request, Deferred):
+        if is_pending(request):
             request = await request
         return await self.request(
             request,

@@ -13,7 +13,7 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
-from vumi.errors import StoreError
+from vumi.errors import LeaveUnacknowledged, StoreError
 from vumi.tasks import settle
 from vumi.token_bucket import TokenBucket
 from vumi.transports.failures import TemporaryFailure
@@ -111,12 +111,11 @@ class Outbox:
             if self._bucket is not None:
                 await self._turn(self._bucket)
             sent_message_id = await settle(transport.send(message))
-        except CancelledError:
+        except CancelledError as error:
             if not self._closed:
                 raise
-            # The transport stops and has given up waiting. The broker will deliver the message
-            # again: nothing may be said of it.
-            await Deferred()
+            # The transport stops and has given up waiting.
+            raise LeaveUnacknowledged("The transport has stopped.") from error
         except RequestFailed as error:
             await self._not_sent(message, error)
             return

@@ -16,13 +16,12 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from twisted.internet.defer import Deferred, succeed
 from twisted.logger import Logger
 
-from vumi.broker import Publication
 from vumi.codecs import is_encoding
 from vumi.config import ConfigError, config_hints
 from vumi.errors import VumiError
 from vumi.message import TransportUserMessage
 from vumi.persist.txredis_manager import TxRedisManager
-from vumi.tasks import deferred, in_background, settle
+from vumi.tasks import deferred, in_background, settle, to_wait_for
 from vumi.token_bucket import TokenBucket
 from vumi.transports.base import Transport
 from vumi.transports.smpp.config import SmppTransportConfig
@@ -303,9 +302,9 @@ class SmppTransceiverTransport(Transport):
         if event_type == "ack":
             if self._disable_ack:
                 return None
-            return _issued(self.publish_ack(message.payload["message_id"], value))
+            return to_wait_for(self.publish_ack(message.payload["message_id"], value))
         if not by_smsc:
-            return _issued(self._publish_nack(message, value))
+            return to_wait_for(self._publish_nack(message, value))
         return Deferred.fromCoroutine(self._publish_refusal(message, value))
 
     async def _publish_refusal(self, message: TransportUserMessage, reason: str) -> None:
@@ -480,11 +479,3 @@ class SmppTransmitterTransport(SmppTransceiverTransport):
     """Sends only."""
 
     bind_type = BindType.TX
-
-
-def _issued(publishing: Deferred[Any]) -> Deferred[Any] | None:
-    """What is still to be waited for until a publish is issued.
-
-    Its confirmation is not: the consumer waits for that before it acknowledges the message.
-    """
-    return None if isinstance(publishing, Publication) else publishing
