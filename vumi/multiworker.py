@@ -21,6 +21,7 @@ from vumi.config import Config, ConfigDict, ConfigText, unknown_keys
 from vumi.errors import ConfigError
 from vumi.service import Worker, WorkerCreator
 from vumi.tasks import deferred
+from vumi.topology import misfits
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -98,10 +99,14 @@ class MultiWorker(Worker):
         self.workers: list[Worker] = []
         self._static_config: Any = self.CONFIG_CLASS(self.config, static=True)
         self._failed = False
+        #: What was found in the children's configurations, by their names.
+        self._findings = {
+            name: self._check_child(name, class_path) for name, class_path in self._children()
+        }
         problems = [
             f"{name}: {problem}"
-            for name, class_path in self._children()
-            for problem in self._check_child(name, class_path).errors
+            for name, findings in self._findings.items()
+            for problem in findings.errors
         ]
         if problems:
             raise ConfigError(problems=problems)
@@ -136,8 +141,20 @@ class MultiWorker(Worker):
         :returns: What looks wrong but is no error (unknown options), one sentence each.
         :raises ConfigError: What is wrong, all of it.
         """
-        cls({}, dict(config))
-        return cls.config_warnings(config)
+        checked = cls({}, dict(config))
+        return [*cls.config_warnings(config), *checked._further_warnings()]
+
+    def _further_warnings(self) -> Iterator[str]:
+        """What only a child that was made can tell, and what doesn't fit together."""
+        classes = {name: load_worker_class(path) for name, path in self._children()}
+        configs = {name: self.construct_worker_config(name) for name in classes}
+        for name, worker_class in classes.items():
+            if hasattr(worker_class, "config_warnings"):
+                known = worker_class.config_warnings(configs[name])
+                for warning in self._findings[name].warnings:
+                    if warning not in known:
+                        yield f"{name}: {warning}"
+        yield from misfits((name, found, configs[name]) for name, found in classes.items())
 
     @classmethod
     def config_warnings(cls, config: Mapping[str, Any]) -> list[str]:
@@ -158,7 +175,11 @@ class MultiWorker(Worker):
     async def startWorker(self) -> None:
         """Make the children and start them all; fires when they run."""
         # Each child logs its own.
-        for warning in self._own_warnings(self.config):
+        together = misfits(
+            (name, load_worker_class(path), self.construct_worker_config(name))
+            for name, path in self._children()
+        )
+        for warning in (*self._own_warnings(self.config), *together):
             self.log.warn("{warning}", warning=warning, event="config-warning")
         self._failed = False
         self.worker_creator = self.WORKER_CREATOR(self.options, broker=self.broker)

@@ -186,8 +186,9 @@ class ConfigCount(ConfigInt):
 class ConfigPort(ConfigInt):
     """A TCP port.
 
-    :param any_free: Whether it may be 0, which means any free one.
+    :param any_free: Whether it may be 0, which means any free one: a port to listen on.
     """
 
     def __init__(self, doc: str, *args: Any, any_free: bool = False, **kw: Any) -> None:
         super().__init__(doc, *args, lowest=0 if any_free else 1, highest=MAX_PORT, **kw)
+        self.any_free = any_free

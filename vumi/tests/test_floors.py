@@ -34,7 +34,7 @@ FLOORS = {
         delivery lanes middleware publishers service worker
         """,
     "3 what users write and run": "application demos dispatchers handset transports",
-    "4 doors": "cli multiworker scripts servicemaker",
+    "4 doors": "cli multiworker scripts servicemaker topology",
 }
 
 #: The rooms of floor 3 don't know each other. Those that build on another are named here.
