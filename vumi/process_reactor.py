@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from vumi.steady_clock import steady
+
 if TYPE_CHECKING:
     from collections.abc import Coroutine
 
@@ -16,14 +18,14 @@ __all__ = ["process_reactor", "run_now"]
 
 
 def process_reactor() -> Any:
-    """Twisted's global reactor.
+    """Twisted's global reactor; its timers don't mind when the system's clock is set.
 
     Its first import chooses which reactor the process has. Call this when the reactor is needed,
     never while a module is imported.
     """
     from twisted.internet import reactor
 
-    return reactor
+    return steady(reactor)
 
 
 def run_now(work: Coroutine[Any, Any, Any], timeout: float) -> Any:

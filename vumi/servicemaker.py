@@ -25,6 +25,8 @@ from vumi.broker.address import BrokerAddress
 from vumi.checking import Findings, check_worker, load_worker_class
 from vumi.config import Config, describe
 from vumi.errors import ConfigError, VumiError
+from vumi.hangup import stop_at_hangup
+from vumi.process_reactor import process_reactor
 from vumi.service import WorkerCreator
 from vumi.utils import generate_worker_id
 from vumi.yamlconfig import (
@@ -271,12 +273,12 @@ class VumiWorkerServiceMaker:
             raise ConfigError(problems=findings.errors)
         vumi_options = dict(options.vumi_options)
         sentry_dsn = vumi_options.pop("sentry", None)
+        # The first import of the reactor chooses it, so not at import time.
+        reactor = process_reactor()
+        stop_at_hangup(reactor)
         if options.maxthreads is not None:
-            # The first import of the reactor chooses it, so not at import time.
-            from twisted.internet import reactor
-
-            reactor.suggestThreadPoolSize(options.maxthreads)  # type: ignore[attr-defined]  # IReactorThreads
-        creator = WorkerCreator(vumi_options)
+            reactor.suggestThreadPoolSize(options.maxthreads)
+        creator = WorkerCreator(vumi_options, reactor)
         worker = creator.create_worker(options.worker_class, options.worker_config)
         name = str(options.worker_config.get("worker_name") or "")
         if name and worker.name is None:

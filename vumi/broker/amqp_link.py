@@ -330,6 +330,13 @@ class Link:
             return await self.answer(self._protocol.open_channel())
         except BrokerError:
             raise
+        except NoFreeChannels:
+            raise BrokerError(
+                f"The broker allows {self._protocol.connection.params.channel_max} channels on a "
+                "connection, and all are in use: a process needs two, and one for each queue that "
+                "it reads. Run fewer workers in this process, or raise channel_max in "
+                "rabbitmq.conf."
+            ) from None
         except Exception as error:
             raise LinkLost(f"The connection to the broker was lost: {error}") from error
 

@@ -318,13 +318,13 @@ def _run(
         is none.
     :raises Exception: What the work has raised.
     """
-    from twisted.internet import reactor as the_reactor
     from twisted.internet.defer import CancelledError, Deferred
     from twisted.internet.error import ReactorNotRunning
 
     from vumi.errors import VumiError
+    from vumi.process_reactor import process_reactor
 
-    reactor: Any = the_reactor
+    reactor = process_reactor()
     failures: list[Exception] = []
     working: list[Deferred[None]] = []
 

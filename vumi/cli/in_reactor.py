@@ -23,13 +23,13 @@ def run_in_reactor(work: Callable[[Any], Coroutine[Any, Any, Any]]) -> Any:
     :raises click.Abort: It was interrupted (Ctrl-C) before it was done.
     :raises Exception: What the work has raised.
     """
-    # The first import of the reactor chooses it, so not at import time.
-    from twisted.internet import reactor
     from twisted.internet.defer import Deferred
     from twisted.logger import globalLogBeginner
 
+    from vumi.process_reactor import process_reactor
+
     globalLogBeginner.beginLoggingTo([], redirectStandardIO=False)
-    running: Any = reactor
+    running = process_reactor()
     outcome: list[Any] = []
     errors: list[BaseException] = []
 

@@ -43,6 +43,7 @@ def run(file: str, broker: str) -> None:
 
     from vumi.errors import ConfigError
     from vumi.multiworker import MultiWorker
+    from vumi.process_reactor import process_reactor
     from vumi.service import WorkerCreator
     from vumi.yamlconfig import read_yaml_config
 
@@ -55,10 +56,7 @@ def run(file: str, broker: str) -> None:
     globalLogBeginner.beginLoggingTo(
         [FileLogObserver(sys.stdout, readable_line)], redirectStandardIO=False
     )
-    # The first import of the reactor chooses it, so not at import time.
-    from twisted.internet import reactor
-
-    sys.exit(run_worker(worker, reactor))
+    sys.exit(run_worker(worker, process_reactor()))
 
 
 def run_worker(worker: Worker, reactor: Any) -> int:
@@ -69,6 +67,8 @@ def run_worker(worker: Worker, reactor: Any) -> int:
     :returns: The exit status: 1 if the worker couldn't start or was not given the time to finish.
     """
     from twisted.internet.error import ReactorNotRunning
+
+    from vumi.hangup import stop_at_hangup
 
     problems: list[object] = []
 
@@ -101,6 +101,7 @@ def run_worker(worker: Worker, reactor: Any) -> int:
         worker.startService()
 
     worker.on_failure(failed)
+    stop_at_hangup(reactor)
     reactor.addSystemEventTrigger("before", "shutdown", worker.stopService)
     # The reactor sets its own signal handlers before it calls this.
     reactor.callWhenRunning(start)

@@ -130,13 +130,13 @@ def _run(worker: SmscWorker, greeting: str, verbose: bool) -> int:
     """Run it at the terminal, if there is one; gives the exit status."""
     from vumi.cli.run import run_worker
     from vumi.handset.terminal import typing_mode
+    from vumi.process_reactor import process_reactor
 
     is_typed = sys.stdin.isatty() and sys.stdout.isatty()
     mode: AbstractContextManager[Callable[[], None] | None]
     mode = typing_mode(sys.stdin.fileno()) if is_typed else nullcontext()
     with mode:
-        from twisted.internet import reactor
-
+        reactor = process_reactor()
         _open_console(worker, reactor, greeting, is_typed, verbose)
         return run_worker(worker, reactor)
 

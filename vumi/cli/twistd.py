@@ -19,6 +19,7 @@ from twisted.python.usage import UsageError
 
 from vumi.cli.mistakes import mistake_lines
 from vumi.errors import VumiError
+from vumi.process_reactor import process_reactor
 from vumi.servicemaker import StartWorkerOptions, VumiWorkerServiceMaker
 
 if TYPE_CHECKING:
@@ -50,9 +51,7 @@ def makeService(options: StartWorkerOptions) -> Worker:
     with _mistakes_end_the_process():
         worker = VumiWorkerServiceMaker().makeService(options)
     # By now somebody has chosen the reactor.
-    from twisted.internet import reactor
-
-    end_process_on_failure(worker, reactor)
+    end_process_on_failure(worker, process_reactor())
     return worker
 
 

@@ -34,6 +34,7 @@ from twisted.logger import Logger
 from vumi.components import window_scripts as scripts
 from vumi.errors import VumiError
 from vumi.process_reactor import process_reactor
+from vumi.steady_clock import wall_seconds
 from vumi.tasks import as_deferred, settle
 
 if TYPE_CHECKING:
@@ -149,7 +150,7 @@ class WindowManager:
         :returns: The time now.
         :raises WindowException: It is there already.
         """
-        now = self.get_clock().seconds()
+        now = wall_seconds(self.get_clock())
         is_new = yield self._create(self._keys(window_id), [window_id, now])
         if strict and not is_new:
             raise WindowException(f"Window {window_id!r} already exists")
@@ -185,7 +186,7 @@ class WindowManager:
 
         :returns: Fires with its key; with ``None`` if nothing waits, or the window is full.
         """
-        now = self.get_clock().seconds()
+        now = wall_seconds(self.get_clock())
         taken: Deferred[str | None] = self._next(self._keys(window_id), [self.window_size, now])
         return taken
 
@@ -246,7 +247,7 @@ class WindowManager:
     # Expired items
 
     def _latest_expired(self) -> float:
-        return self.get_clock().seconds() - self.flight_lifetime
+        return wall_seconds(self.get_clock()) - self.flight_lifetime
 
     def get_expired_flight_keys(self, window_id: str) -> Deferred[list[str]]:
         """The items that have been in flight for too long."""

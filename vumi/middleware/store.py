@@ -14,6 +14,7 @@ from twisted.logger import Logger
 from vumi.middleware.base import BaseMiddleware, BaseMiddlewareConfig
 from vumi.persist.config import ConfigRedis
 from vumi.persist.txredis_manager import TxRedisManager
+from vumi.steady_clock import wall_seconds
 from vumi.tasks import deferred
 
 if TYPE_CHECKING:
@@ -74,7 +75,7 @@ class StoreMiddleware(BaseMiddleware):
 
     def unix_time(self) -> float:
         """The time now, in seconds since 1970."""
-        return time.time() if self.clock is None else float(self.clock.seconds())
+        return time.time() if self.clock is None else wall_seconds(self.clock)
 
     def timers(self) -> Any:
         """What has ``callLater``."""

@@ -29,6 +29,7 @@ from vumi.application.sandbox.rlimiter import SandboxRlimiter
 from vumi.errors import ConfigError, LeaveUnacknowledged
 from vumi.log import err
 from vumi.process_reactor import process_reactor
+from vumi.steady_clock import wall_seconds
 from vumi.tasks import deferred, on_outcome, settle
 
 if TYPE_CHECKING:
@@ -381,7 +382,7 @@ class Sandbox(ApplicationWorker):
             return
         prefix = self.get_static_config().metrics_prefix
         name = f"{prefix}.{self.transport_name}.{ending}"
-        figure = metric_message(name, "sum", 1, self.clock.seconds())
+        figure = metric_message(name, "sum", 1, wall_seconds(self.clock))
         on_outcome(
             self._figures.publish_message(figure),
             lambda _: None,

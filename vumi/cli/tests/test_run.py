@@ -137,6 +137,17 @@ def test_workers_run_until_a_signal_lets_them_finish(tmp_path: Path, number: int
 
 
 @pytest.mark.integration
+def test_a_terminal_that_goes_away_lets_workers_finish(tmp_path: Path) -> None:
+    content = f"workers: {{one: {SAMPLES}.QuietWorker, two: {SAMPLES}.QuietWorker}}"
+    with running(tmp_path, content) as process:
+        read_until(process, "All workers run: one, two.")
+        process.send_signal(signal.SIGHUP)
+        rest, _ = process.communicate(timeout=TIMEOUT)
+    assert rest.count("I have finished.") == 2
+    assert process.returncode == 0
+
+
+@pytest.mark.integration
 def test_a_second_signal_ends_at_once(tmp_path: Path) -> None:
     content = f"workers: {{one: {SAMPLES}.EndlessWorker}}"
     with running(tmp_path, content) as process:

@@ -320,14 +320,15 @@ def test_a_bug_in_a_workers_start_is_logged_and_ends_the_process(tmp_path: Path)
 
 
 @pytest.mark.integration
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_lets_the_worker_finish_and_ends_the_process_as_twistd_does(
-    tmp_path: Path,
+    tmp_path: Path, number: signal.Signals
 ) -> None:
     with running(tmp_path, command(TWISTD_N, "--broker=memory:", QUIET)) as process:
         assert process.stdout is not None
         while "Here I am." not in (line := process.stdout.readline()):
             assert line, "it ended"
-        process.send_signal(signal.SIGTERM)
+        process.send_signal(number)
         rest, _ = process.communicate(timeout=TIMEOUT)
     assert "I have finished." in rest
     assert "Server Shut Down." in rest

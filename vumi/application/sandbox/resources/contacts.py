@@ -38,6 +38,7 @@ from vumi.config import (
     ConfigInt,
     ConfigText,
 )
+from vumi.steady_clock import wall_seconds
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -128,7 +129,7 @@ class ContactsResource(StoredResource):
             "contacts",
             indexes_of,
             self.options.contacts_limit,
-            lambda: int(self.app_worker.clock.seconds() * 1000),
+            lambda: int(wall_seconds(self.app_worker.clock) * 1000),
         )
 
     def account(self, api: SandboxApi) -> str:

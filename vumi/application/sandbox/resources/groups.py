@@ -23,6 +23,7 @@ from vumi.application.sandbox.resources.records import Records, TooManyRecords
 from vumi.config import Config, ConfigInt, ConfigText
 from vumi.errors import ConfigError
 from vumi.message import format_vumi_date
+from vumi.steady_clock import wall_seconds
 
 if TYPE_CHECKING:
     from vumi.application.sandbox.api import SandboxApi
@@ -89,7 +90,7 @@ class GroupsResource(DeclaredResource):
                 "groups",
                 indexes_of,
                 self.options.groups_limit,
-                lambda: int(self.app_worker.clock.seconds() * 1000),
+                lambda: int(wall_seconds(self.app_worker.clock) * 1000),
             )
         return self._known
 

@@ -15,6 +15,7 @@ from vumi.application.sandbox.resources.base import SandboxResource
 from vumi.application.sandbox.tokens import TokenBuckets
 from vumi.config import Config, ConfigFloat, ConfigInt
 from vumi.log import info as write_log
+from vumi.steady_clock import wall_seconds
 from vumi.tasks import deferred, settle
 
 if TYPE_CHECKING:
@@ -137,8 +138,7 @@ class LoggingResource(SandboxResource):
         return True
 
     def _now(self) -> float:
-        seconds: float = self.app_worker.clock.seconds()
-        return seconds
+        return wall_seconds(self.app_worker.clock)
 
     def handle_debug(self, api: SandboxApi, command: SandboxCommand) -> Deferred[SandboxCommand]:
         """Log a line at level debug."""

@@ -17,6 +17,7 @@ from vumi.application.sandbox.resources.declared import (
     answers,
 )
 from vumi.config import Config, ConfigText
+from vumi.steady_clock import wall_seconds
 
 if TYPE_CHECKING:
     from vumi.application.sandbox.api import SandboxApi
@@ -115,7 +116,7 @@ class MetricsResource(DeclaredResource):
             return self.reply_error(command, problem)
         name = f"{self.options.metrics_prefix}.stores.{store}.{metric}"
         assert number is not None  # noqa: S101 (looked at above)
-        now = self.app_worker.clock.seconds()
+        now = wall_seconds(self.app_worker.clock)
         await self._publisher.publish_message(metric_message(name, agg, number, now))
         return self.reply(command, success=True)
 

@@ -35,6 +35,7 @@ from vumi.components.message_store.riak.terms import (
     unescape_key,
 )
 from vumi.payload import format_vumi_date
+from vumi.steady_clock import wall_seconds
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
@@ -350,7 +351,7 @@ class Listings:
             return len(await reading.at_least(number)) >= number
 
         look = _FIRST_LOOK
-        newest = min(high, int(self._clock.seconds()))
+        newest = min(high, int(wall_seconds(self._clock)))
         reached = max(low, newest - look)
         while reached > low and not await has(want, reached):
             look *= 4

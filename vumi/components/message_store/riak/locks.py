@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 from vumi.components.message_store.riak.client import Put
 from vumi.components.message_store.riak.layout import ArchiveRecord
 from vumi.components.message_store.riak.terms import object_key
+from vumi.steady_clock import wall_seconds
 
 if TYPE_CHECKING:
     from twisted.internet.interfaces import IReactorTime
@@ -102,7 +103,7 @@ class RiakLocks:
         :returns: Whether it is the owner's now.
         """
         async with self._turns.hold((LOCK_BUCKET, name)):
-            now = self._clock.seconds()
+            now = wall_seconds(self._clock)
             until = self._held.pop((name, owner), 0.0)
             found = await self._fetch(name)
             claims = _merged(found)
@@ -120,7 +121,7 @@ class RiakLocks:
             if not is_held:
                 found = await self._fetch(name)
                 claims = _merged(found)
-                alive = claims.alive(self._clock.seconds())
+                alive = claims.alive(wall_seconds(self._clock))
                 if alive.keys() - {owner}:
                     claims.withdraw(owner)
                     await self._write(name, claims, found)
@@ -156,7 +157,7 @@ class RiakLocks:
             condition = ("If-None-Match", "*")
         elif len(found.siblings) == 1 and not found.tombstone and found.siblings[0].etag:
             condition = ("If-Match", found.siblings[0].etag)
-        record = ArchiveRecord(claims.encoded(self._clock.seconds()))
+        record = ArchiveRecord(claims.encoded(wall_seconds(self._clock)))
         return await self._client.put(
             LOCK_BUCKET, object_key(name), record, found.vclock, condition
         )

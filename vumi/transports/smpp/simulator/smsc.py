@@ -18,6 +18,7 @@ from twisted.internet.defer import Deferred, DeferredList
 from twisted.logger import Logger
 
 from vumi.errors import VumiError
+from vumi.steady_clock import wall_seconds
 from vumi.tasks import in_background
 from vumi.transports.smpp.constants import CommandId, CommandStatus, Npi, Ton, status_name
 from vumi.transports.smpp.pdu import DeliverSm
@@ -82,7 +83,9 @@ class Smsc:
         self._own_form, self._report_form = ID_FORMATS[script.id_format]
         self._connections: list[SimulatorProtocol] = []
         self._outgoing = Outgoing(clock, lambda: self.bound, script.retry_delay)
-        self._ids = count(max(int(clock.seconds() * 1000), 1) if first_id is None else first_id)
+        self._ids = count(
+            max(int(wall_seconds(clock) * 1000), 1) if first_id is None else first_id
+        )
         self._references = count(1)
         self._timers: set[IDelayedCall] = set()
         self._thawing: IDelayedCall | None = None
@@ -343,7 +346,7 @@ class Smsc:
             "status": status_name(plan.status),
         }
         self.tell("submitted", **about)
-        message = self.archive.add(submission, self.clock.seconds())
+        message = self.archive.add(submission, wall_seconds(self.clock))
         if message is not None and not plan.status:
             self.tell("message", **message.as_json())
         if plan.freeze:
@@ -391,7 +394,7 @@ class Smsc:
             format(submission.number, self._report_form),
             self.archive.text_of(submission),
             self.script.report_form,
-            self.clock.seconds(),
+            wall_seconds(self.clock),
         )
         word = STATES[state][0]
 
@@ -421,7 +424,7 @@ class Smsc:
         :param about: What is to be known of it, in values that JSON has.
         """
         if self._journal is not None:
-            line = {"time": self.clock.seconds(), "event": what, **about}
+            line = {"time": wall_seconds(self.clock), "event": what, **about}
             self._journal.write(json.dumps(line).encode() + b"\n")
         for observer in self.observers:
             observer(what, about)
