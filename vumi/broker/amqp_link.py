@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from pika import BasicProperties, ConnectionParameters, PlainCredentials, spec
 from pika.adapters.twisted_connection import TwistedProtocolConnection
-from pika.exceptions import StreamLostError
+from pika.exceptions import NoFreeChannels, StreamLostError
 from twisted.internet.defer import Deferred, fail
 from twisted.internet.error import ConnectionDone
 from twisted.internet.protocol import Factory, connectionDone

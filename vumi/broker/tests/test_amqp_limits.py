@@ -135,6 +135,32 @@ class LimitTests(TestCase):
         with self.assertRaisesRegex(BrokerError, "at most 1000000"):
             _ = broker.publish("vumi", name, b"x" * (MEGABYTE + 1))
 
+    async def test_more_queues_than_channels_ended_in_connection_lost(self) -> None:
+        server = shared_rabbitmq()
+        if not isinstance(server, RabbitMQServer):
+            self.skipTest("needs a RabbitMQ of its own")
+        server.evaluate("application:set_env(rabbit, channel_max, 6)")
+        try:
+            broker = await self.broker()
+        finally:
+            server.evaluate("application:set_env(rabbit, channel_max, 2047)")
+        # Two are for publishes and declarations.
+        readers = [await self.reader(broker, await self.queue(broker)) for _ in range(4)]
+        name = await self.queue(broker)
+        with self.assertRaisesRegex(BrokerError, "allows 6 channels on a connection.*channel_max"):
+            await self.reader(broker, name)
+        self.assertTrue(broker.connected)
+        subscription = readers[0].subscription
+        assert subscription is not None
+        await broker.publish("vumi", subscription.queue, b"x")
+        while not readers[0].got:
+            await deferLater(reactor, 0.01)
+        # One that is given back can be used again.
+        await subscription.close()
+        # pika says that a channel is closed just before it gives its number back.
+        await deferLater(reactor, 0)
+        await self.reader(broker, name)
+
     async def test_large_messages_are_read_while_others_are_answered(self) -> None:
         broker = await self.broker()
         name, other = await self.queue(broker), await self.queue(broker)
