@@ -12,6 +12,7 @@ is what an old worker reads. Of a message only the top-level ``timestamp`` becom
 from __future__ import annotations
 
 from datetime import datetime
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 from uuid import uuid4
 
@@ -60,6 +61,32 @@ __all__ = [
 
 def _is_not_none(value: Any) -> bool:
     return value is not None
+
+
+# Fields that name something: a person, a message, a transport
+
+_MESSAGE_NAMES = itemgetter(
+    "message_id",
+    "to_addr",
+    "from_addr",
+    "group",
+    "in_reply_to",
+    "transport_name",
+    "transport_type",
+)
+_EVENT_NAMES = itemgetter("user_message_id", "event_id")
+
+
+def _check_names(payload: Payload, names: itemgetter[Any]) -> None:
+    """Check that fields are no object and no list: those are what can't be hashed."""
+    values = names(payload)
+    try:
+        hash(values)
+    except TypeError:
+        wrong = next((value for value in values if isinstance(value, dict | list)), values)
+        raise InvalidMessageField(
+            f"An address, id or name is not a text: {short_repr(wrong)}"
+        ) from None
 
 
 # Messages
@@ -202,8 +229,6 @@ class TransportMessage(Message):
 
     #: Fields that must be there, on top of those that this class checks itself.
     REQUIRED_FIELDS: ClassVar[tuple[str, ...]] = ()
-    #: Fields that name something (a person, a message, a transport): no object and no list.
-    NAME_FIELDS: ClassVar[tuple[str, ...]] = ()
 
     @staticmethod
     def generate_id() -> str:
@@ -240,14 +265,11 @@ class TransportMessage(Message):
             elif not isinstance(metadata, dict):
                 raise InvalidMessageField(f"{name!r} is not an object: {short_repr(metadata)}")
         endpoint = payload["routing_metadata"].get("endpoint_name")
-        if endpoint is not None and not isinstance(endpoint, str):
+        if endpoint.__class__ is not str and endpoint is not None:
             raise InvalidMessageField(f"'endpoint_name' is not a text: {short_repr(endpoint)}")
         for name in self.REQUIRED_FIELDS:
             if name not in payload:
                 raise MissingMessageField(name)
-        for name in self.NAME_FIELDS:
-            if isinstance(value := payload.get(name), (dict, list)):
-                raise InvalidMessageField(f"{name!r} is not a text: {short_repr(value)}")
 
     def _read_timestamp(self, timestamp: str) -> None:
         self.payload["timestamp"] = parse_timestamp(timestamp)
@@ -333,15 +355,6 @@ class TransportUserMessage(TransportMessage):
         "transport_type",
         "transport_metadata",
     )
-    NAME_FIELDS = (
-        "message_id",
-        "to_addr",
-        "from_addr",
-        "group",
-        "in_reply_to",
-        "transport_name",
-        "transport_type",
-    )
 
     def process_fields(self, fields: Payload) -> Payload:
         fields = super().process_fields(fields)
@@ -362,6 +375,7 @@ class TransportUserMessage(TransportMessage):
         payload = self.payload
         payload.setdefault("group", None)
         payload.setdefault("provider", None)
+        _check_names(payload, _MESSAGE_NAMES)
         metadata = payload["transport_metadata"]
         if metadata is not None and not isinstance(metadata, dict):
             raise InvalidMessageField(
@@ -462,7 +476,6 @@ class TransportEvent(TransportMessage):
     }
 
     REQUIRED_FIELDS = ("user_message_id", "event_id", "event_type")
-    NAME_FIELDS = ("user_message_id", "event_id")
 
     def process_fields(self, fields: Payload) -> Payload:
         fields = super().process_fields(fields)
@@ -473,6 +486,7 @@ class TransportEvent(TransportMessage):
     def validate_fields(self) -> None:
         super().validate_fields()
         payload = self.payload
+        _check_names(payload, _EVENT_NAMES)
         event_type = payload["event_type"]
         if not isinstance(event_type, str) or event_type not in self.EVENT_TYPES:
             raise InvalidMessageField(f"Unknown event_type {short_repr(event_type)}")
