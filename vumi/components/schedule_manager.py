@@ -10,7 +10,8 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from vumi import log
+from twisted.logger import Logger
+
 from vumi.errors import VumiError
 
 if TYPE_CHECKING:
@@ -44,6 +45,8 @@ class ScheduleManager:
           is taken as much later, one that comes twice is the first.
     """
 
+    log = Logger()
+
     def __init__(self, schedule_definition: Mapping[str, Any]) -> None:
         self.schedule_definition = schedule_definition
 
@@ -67,7 +70,12 @@ class ScheduleManager:
             return self._next(since_dt)
         except (ScheduleError, OverflowError) as error:
             # The second: at the end of the calendar, in the year 9999.
-            log.err(error, f"Error processing schedule {self.schedule_definition!r}")
+            self.log.failure(
+                "Error processing schedule {schedule!r}: it is never due. {error}",
+                event="schedule-invalid",
+                schedule=self.schedule_definition,
+                error=error,
+            )
             return None
 
     def validate(self) -> None:

@@ -13,8 +13,8 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import Deferred
+from twisted.logger import Logger
 
-from vumi import log
 from vumi.persist.redis_base import Manager
 from vumi.persist.txredis_manager import TxRedisManager
 
@@ -53,11 +53,16 @@ class SessionManager:
     :param gc_period: No longer used: Redis itself ends sessions.
     """
 
+    log = Logger()
+
     def __init__(
         self, redis: Any, max_session_length: float | None = None, gc_period: float | None = None
     ) -> None:
         if gc_period is not None:
-            log.warning("SessionManager: 'gc_period' is no longer used, Redis ends sessions.")
+            self.log.warn(
+                "SessionManager: 'gc_period' is no longer used: Redis ends sessions.",
+                event="session-gc-period-unused",
+            )
         self.redis = self.manager = redis
         self.max_session_length = max_session_length
         self._save = redis.script(SAVE, repeatable=True)

@@ -37,6 +37,7 @@ class RedisServer(LocalServer):
     :param tls: certificates for a second port that speaks TLS, :attr:`tls_port`.
     :param require_client_certificate: whether that port refuses clients without one.
     :param replica_of: the server, started before, that this one is a copy of.
+    :param load_delay: microseconds that loading each key from disk takes, to test ``LOADING``.
     """
 
     title: ClassVar[str] = "Redis"
@@ -51,6 +52,7 @@ class RedisServer(LocalServer):
         tls: TLSFiles | None = None,
         require_client_certificate: bool = False,
         replica_of: RedisServer | None = None,
+        load_delay: int = 0,
         start_timeout: float = 30.0,
         stop_timeout: float = 20.0,
     ) -> None:
@@ -58,6 +60,7 @@ class RedisServer(LocalServer):
         self._password = password
         self._replica_of = replica_of
         self._persistent = persistent
+        self._load_delay = load_delay
         self._tls = tls
         self._require_client_certificate = require_client_certificate
 
@@ -102,6 +105,9 @@ class RedisServer(LocalServer):
             f"databases {_DATABASES}",
             # A replica gets the data at once, not only after waiting for more replicas to come.
             "repl-diskless-sync-delay 0",
+            f"key-load-delay {self._load_delay}",
+            # Clients are answered often while it loads.
+            "loading-process-events-interval-bytes 1024",
         ]
         if self._password:
             escaped = self._password.replace("\\", "\\\\").replace('"', '\\"')

@@ -22,6 +22,7 @@ from vumi.errors import StoreError, StoreUnavailable
 from vumi.persist.config import TEST_DB_VARIABLE
 from vumi.persist.redis_manager import RedisManager
 from vumi.persist.txredis_manager import TxRedisManager
+from vumi.tests.local_server import ask
 from vumi.tests.servers import RedisServer, SentinelServer, free_port, make_test_certificates
 from vumi.tests.servers import require as require_server
 from vumi.tests.utils import LogCatcher
@@ -96,6 +97,32 @@ class AwayTests(OutageCase):
         messages = catcher.messages()
         assert any("lost: " in text and "Next try in" in text for text in messages), messages
         assert any("Connected to Redis at 127.0.0.1" in text for text in messages), messages
+
+    async def test_a_redis_that_loads_its_data_is_waited_for(self) -> None:
+        server = self.server(load_delay=500)
+        manager = await self.manager(server)
+        await manager.set("n", 41)
+        admin = redis.Redis.from_url(server.url())
+        self.addCleanup(admin.close)
+        with admin.pipeline(transaction=False) as pipeline:
+            for number in range(5000):
+                pipeline.set(f"key-{number}", number)
+            pipeline.execute()
+        admin.save()
+        server.stop()
+        await self.until(lambda: self.link(manager) is None)
+        waiting = manager.incr("n")
+        starting = deferToThread(server.start)
+        await self.until(lambda: self.is_loading(server))
+        new = await self.manager(server)
+        self.assertEqual(await waiting, 42)
+        self.assertEqual(await new.get("n"), "42")
+        await starting
+
+    def is_loading(self, server: RedisServer) -> bool:
+        answer = ask(server.port, b"PING\r\n", b"-LOADING", b"+PONG")
+        assert b"+PONG" not in answer, "Redis had loaded its data before this was seen."
+        return b"-LOADING" in answer
 
     async def test_what_waits_too_long_fails_and_tells_where_and_what_to_do(self) -> None:
         server = self.server(password=PASSWORD)

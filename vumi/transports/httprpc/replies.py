@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from vumi.errors import BrokerClosed, LeaveUnacknowledged
-from vumi.tasks import is_pending
+from vumi.tasks import before_all_else, is_pending
 from vumi.transports.httprpc.handover import Handover, instance_of
 
 if TYPE_CHECKING:
@@ -135,7 +135,8 @@ class Replies:
     async def _answer_later(
         self, message: TransportUserMessage, request_id: str, answer: Any
     ) -> None:
-        await self._answer_now(message, request_id, await answer)
+        # Nothing is answered yet: without its session store the reply waits.
+        await self._answer_now(message, request_id, await before_all_else(answer))
 
     def _answer_now(
         self, message: TransportUserMessage, request_id: str, answer: Answer

@@ -7,7 +7,7 @@ from typing import Any
 
 from twisted.internet.defer import Deferred
 
-from vumi.errors import ConfigError
+from vumi.errors import ConfigError, StoreUnavailable
 from vumi.tests.utils import LogCatcher
 from vumi.transports.httprpc import Answer, Fields, HttpRpcTransport, Refused
 from vumi.transports.httprpc.server import HttpServer
@@ -144,6 +144,22 @@ class RepliesTests(HttpTestCase):
         looked_up.callback("found")
         await replied
         self.assertEqual(self.events(), [("nack", NO_REQUEST)])
+
+    async def test_a_reply_whose_store_is_away_is_neither_nacked_nor_lost(self) -> None:
+        problems = [StoreUnavailable("Redis is away.")]
+
+        class Closing(EchoTransport):
+            async def make_answer(self, message: Any, held: Any) -> Answer:
+                if problems:
+                    raise problems.pop()
+                return Answer("bye")
+
+        await self.start(Closing)
+        client = self.ask()
+        await self.helper.make_dispatch_reply(await self.only_message(), "x")
+        self.assertEqual(client.response.body, b"bye")
+        self.assertEqual(self.events(), [("ack", None)])
+        self.assertEqual(self.helper.get_dispatched_failures(), [])
 
     async def test_an_answer_that_can_not_be_made_is_nacked_and_the_request_waits(self) -> None:
         class Broken(EchoTransport):
