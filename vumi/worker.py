@@ -45,7 +45,7 @@ from vumi.middleware.base import (
     middleware_hints,
     setup_middlewares_from_config,
 )
-from vumi.process_reactor import run_now
+from vumi.process_reactor import process_reactor, run_now
 from vumi.service import DEFAULT_DRAIN_TIMEOUT, Worker
 from vumi.tasks import deferred, settle
 from vumi.utils import generate_worker_id
@@ -211,10 +211,12 @@ class BaseWorker(Worker):
         except ConfigError as error:
             problems.extend(error.problems)
         except TimeoutError:
-            problems.append(
-                f"validate_config() was not done within {CHECK_TIMEOUT} s: nothing can be said "
-                "about the configuration."
-            )
+            # With a running reactor nothing can be waited for here: startWorker() does.
+            if not process_reactor().running:
+                problems.append(
+                    f"validate_config() was not done within {CHECK_TIMEOUT} s: nothing can be "
+                    "said about the configuration."
+                )
         try:
             create_middlewares_from_config(worker, config)
         except ConfigError as error:
