@@ -48,6 +48,7 @@ class DeadReason(Enum):
     FAILED = "handler-failed"
     TIMEOUT = "handler-timeout"
     REFUSED = "handler-refused"
+    LOOP = "routing-loop"
 
 
 def error_text(failure: Failure) -> str:

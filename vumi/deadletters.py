@@ -19,8 +19,9 @@ from zope.interface import implementer
 
 from vumi.broker import IReceiver
 from vumi.broker.queue_types import dead_letter_queue
+from vumi.dead_letter_writer import DeadReason
 from vumi.errors import BrokerClosed, BrokerError, InvalidMessage
-from vumi.payload import decode_payload
+from vumi.payload import decode_payload, encode_payload
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -91,6 +92,18 @@ class DeadLetter:
             last_seen=text("x-vumi-last-seen", when),
             count=_count(headers.get("x-vumi-count"), death.get("count")),
         )
+
+    def fresh_body(self) -> bytes:
+        """The body to be handled again: one that went round counts its dispatchers anew."""
+        if self.reason != DeadReason.LOOP.value:
+            return self.body
+        try:
+            payload = decode_payload(self.body)
+            del payload["routing_metadata"]["hops"]
+        except (InvalidMessage, KeyError, TypeError):
+            # It is not what its header says.
+            return self.body
+        return encode_payload(payload)
 
     def headers(self) -> dict[str, Any]:
         """The headers that tell its history, with the types that they should have."""
@@ -259,7 +272,8 @@ class DeadLetters:
         await publishing
 
     def _publish(self, letter: DeadLetter, headers: dict[str, Any]) -> Publication:
-        return self._broker.publish("", self.queue, letter.body, headers=headers, mandatory=True)
+        body = letter.fresh_body()
+        return self._broker.publish("", self.queue, body, headers=headers, mandatory=True)
 
     async def purge(
         self,

@@ -51,6 +51,7 @@ from vumi.errors import (
     HandlerRefused,
     HandlerTimeout,
     IgnoreMessage,
+    RoutingLoop,
 )
 from vumi.lanes import Lanes
 from vumi.tasks import (
@@ -77,6 +78,12 @@ DEFAULT_PREFETCH = 100
 DEFAULT_HANDLER_TIMEOUT = 600.0
 #: Seconds to rest when what messages need is away: at first, and at most.
 FIRST_REST, LONGEST_REST = 0.5, 30.0
+
+_REASONS: dict[Any, DeadReason] = {
+    HandlerTimeout: DeadReason.TIMEOUT,
+    HandlerRefused: DeadReason.REFUSED,
+    RoutingLoop: DeadReason.LOOP,
+}
 
 
 @dataclass
@@ -373,13 +380,7 @@ class DeliveryFlow:
             self._put_off(task, failure)
             return
         self._end(task)
-        if failure.check(HandlerTimeout):
-            reason = DeadReason.TIMEOUT
-        elif failure.check(HandlerRefused):
-            reason = DeadReason.REFUSED
-        else:
-            reason = DeadReason.FAILED
-        self._bury(task, reason, failure)
+        self._bury(task, _reason(failure), failure)
         self._fill()
 
     def _end(self, task: _Task) -> None:
@@ -533,6 +534,11 @@ class DeliveryFlow:
         if self._subscription is not None:
             self._subscription.reject(task.delivery)
         self._check_done()
+
+
+def _reason(failure: Failure) -> DeadReason:
+    kind = failure.check(*_REASONS)
+    return DeadReason.FAILED if kind is None else _REASONS[kind]
 
 
 def _message_id(message: Any) -> str | None:

@@ -30,6 +30,7 @@ __all__ = [
     "MissingMessageField",
     "PublishRefused",
     "RoutingKeyError",
+    "RoutingLoop",
     "StoreError",
     "StoreUnavailable",
     "Unroutable",
@@ -88,6 +89,10 @@ class InvalidEndpoint(VumiError):
 
 class DispatcherError(VumiError):
     """A dispatcher has no route for a message."""
+
+
+class RoutingLoop(VumiError):
+    """A message has passed so many dispatchers that they must be routing it in a circle."""
 
 
 # Broker and delivery

@@ -20,6 +20,7 @@ from twisted.python.failure import Failure
 from vumi.config import ConfigError
 from vumi.connectors import IgnoreMessage
 from vumi.dispatchers.fields import ConfigNames
+from vumi.dispatchers.hops import count_hop
 from vumi.dispatchers.routes import EVENT, INBOUND, OUTBOUND, RoutePlan
 from vumi.errors import DispatcherError
 from vumi.tasks import as_deferred, deferred, hook_result, settle, to_wait_for
@@ -203,6 +204,7 @@ class Dispatcher(BaseWorker):
     def _dispatch(self, kind: str, connector_name: str, msg: Any) -> Any:
         if self._fixed_config is None:
             return self._dispatch_later(kind, connector_name, msg)
+        count_hop(msg)
         process, _ = self._processes[kind]
         try:
             result = process(self._fixed_config, msg, connector_name)
@@ -214,6 +216,7 @@ class Dispatcher(BaseWorker):
         return waiting.addErrback(self._failed, kind, connector_name, msg)
 
     async def _dispatch_later(self, kind: str, connector_name: str, msg: Any) -> Any:
+        count_hop(msg)
         process, _ = self._processes[kind]
         try:
             config = await settle(self.get_config(msg))

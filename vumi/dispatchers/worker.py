@@ -25,6 +25,7 @@ from vumi.config import (
 )
 from vumi.connectors import IgnoreMessage
 from vumi.dispatchers.fields import ConfigNames
+from vumi.dispatchers.hops import count_hop
 from vumi.dispatchers.router import BaseDispatchRouter
 from vumi.dispatchers.routes import EVENT, INBOUND, OUTBOUND, RoutePlan
 from vumi.errors import DispatcherError
@@ -248,6 +249,7 @@ class BaseDispatchWorker(BaseWorker):
         return self._route(OUTBOUND, endpoint, self._outbound_routes[endpoint], msg)
 
     def _route(self, kind: str, endpoint: str, route: Callable[[Any], Any], msg: Any) -> Any:
+        count_hop(msg)
         try:
             result = route(msg)
         except DispatcherError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 from uuid import uuid4
 
@@ -67,6 +68,21 @@ class DeadLettersMixin:
         await self.prepare(5)
         assert len(await self.letters.read(limit=2)) == 2
         assert await self.letters.count() == 5
+
+    async def test_what_went_round_between_dispatchers_is_counted_anew_when_retried(self) -> None:
+        await self.prepare()
+        metadata = {"routing_metadata": {"hops": 50, "endpoint_name": "a"}}
+        bodies = [json.dumps(metadata).encode(), b"no message", b"{}", b'{"routing_metadata": 1}']
+        for body in bodies:
+            await self.broker.publish(
+                "vumi", self.letters.name, body, headers={"x-vumi-reason": "routing-loop"}
+            )
+        assert await self.letters.retry() == len(bodies)
+        retried = [await self.broker.get(self.letters.queue) for _ in bodies]
+        assert [delivery.body for delivery in retried] == [
+            b'{"routing_metadata":{"endpoint_name":"a"}}',
+            *bodies[1:],
+        ]
 
     async def test_retry_puts_the_chosen_back_with_their_history(self) -> None:
         await self.prepare(4)

@@ -15,6 +15,7 @@ from vumi.dispatchers.tests.routing_cases import (
     Case,
     RoutingTestCase,
     event,
+    hopped,
     inbound,
     outbound,
 )
@@ -110,7 +111,7 @@ class ToAddrRouterTests(RoutingTestCase):
             yield self.helper.dispatch_raw(f"{name}.outbound", message)
             ack = MAKERS.make_ack(message, transport_name="t1")
             yield self.helper.dispatch_raw("t1.event", ack)
-            self.assertEqual(self.helper.get_dispatched_events(name), [ack])
+            self.assertEqual(self.helper.get_dispatched_events(name), [hopped(ack)])
 
 
 class ToAddrWithoutMemoryTests(RoutingTestCase):
@@ -261,7 +262,7 @@ class UserGroupingRouterTests(RoutingTestCase):
         yield self.helper.dispatch_raw("app2.outbound", message)
         ack = MAKERS.make_ack(message, transport_name="t2")
         yield self.helper.dispatch_raw("t2.event", ack)
-        self.assertEqual(self.helper.get_dispatched_events("app2"), [ack])
+        self.assertEqual(self.helper.get_dispatched_events("app2"), [hopped(ack)])
         self.assertEqual(self.helper.get_dispatched_events("app1"), [])
 
     @inlineCallbacks
@@ -269,7 +270,7 @@ class UserGroupingRouterTests(RoutingTestCase):
         yield self.start(route_mappings={"t1": ["app1", "app2"]})
         yield self.helper.dispatch_raw("t1.event", ACK)
         for name in ("app1", "app2"):
-            self.assertEqual(self.helper.get_dispatched_events(name), [ACK])
+            self.assertEqual(self.helper.get_dispatched_events(name), [hopped(ACK)])
 
 
 class ContentKeywordRouterTests(RoutingTestCase):
@@ -450,14 +451,14 @@ class ContentKeywordRouterTests(RoutingTestCase):
         yield self.start(rules=rules)
         message = inbound(content="a", to_addr="1", from_addr="+271")
         yield self.helper.dispatch_raw("t1.inbound", message)
-        self.assertEqual(self.helper.get_dispatched_inbound("app1"), [message])
+        self.assertEqual(self.helper.get_dispatched_inbound("app1"), [hopped(message)])
 
     @inlineCallbacks
     def test_what_no_rule_fits_goes_to_the_fallback_application(self) -> Any:
         yield self.start(fallback_application="rest")
         message = inbound(content="keys")
         yield self.helper.dispatch_raw("t1.inbound", message)
-        self.assertEqual(self.helper.get_dispatched_inbound("rest"), [message])
+        self.assertEqual(self.helper.get_dispatched_inbound("rest"), [hopped(message)])
 
     @inlineCallbacks
     def test_the_memory_is_as_an_old_vumi_keeps_it_and_ends(self) -> Any:
@@ -478,7 +479,7 @@ class ContentKeywordRouterTests(RoutingTestCase):
         yield self.helper.dispatch_raw("app3.outbound", message)
         ack = MAKERS.make_ack(message, transport_name="t1")
         yield self.helper.dispatch_raw("t1.event", ack)
-        self.assertEqual(self.helper.get_dispatched_events("app3"), [ack])
+        self.assertEqual(self.helper.get_dispatched_events("app3"), [hopped(ack)])
 
     @inlineCallbacks
     def test_an_event_of_a_name_that_is_gone_has_no_route(self) -> Any:
@@ -599,4 +600,4 @@ class RealRedisTests(VumiTestCase):
         yield helper.get_dispatcher(config)
         ack = MAKERS.make_ack(message, transport_name="t1")
         yield helper.dispatch_raw("t1.event", ack)
-        self.assertEqual(helper.get_dispatched_events("app3"), [ack])
+        self.assertEqual(helper.get_dispatched_events("app3"), [hopped(ack)])

@@ -12,7 +12,7 @@ from vumi.connectors import IgnoreMessage
 from vumi.dispatchers import BaseDispatchRouter, BaseDispatchWorker, SimpleDispatchRouter
 from vumi.dispatchers.router import RouterConfig
 from vumi.dispatchers.tests.helpers import DispatcherHelper
-from vumi.dispatchers.tests.routing_cases import RoutingTestCase, event, inbound, outbound
+from vumi.dispatchers.tests.routing_cases import RoutingTestCase, event, hopped, inbound, outbound
 from vumi.errors import ConfigError, DispatcherError
 from vumi.middleware import BaseMiddleware
 from vumi.tests.helpers import VumiTestCase
@@ -58,9 +58,9 @@ class UsersRouterTests(RoutingTestCase):
         for key, message in messages.items():
             yield self.helper.dispatch_raw(key, message)
         found = self.published()
-        self.assertEqual(found["app.inbound"], [messages["t1.inbound"]])
-        self.assertEqual(found["app.event"], [messages["t1.event"]])
-        self.assertEqual(found["t1.outbound"], [messages["app.outbound"]])
+        self.assertEqual(found["app.inbound"], [hopped(messages["t1.inbound"])])
+        self.assertEqual(found["app.event"], [hopped(messages["t1.event"])])
+        self.assertEqual(found["t1.outbound"], [hopped(messages["app.outbound"])])
         self.assertEqual(self.helper.worker_helper.broker.unacked, 0)
 
     @inlineCallbacks
@@ -92,8 +92,10 @@ class UsersRouterTests(RoutingTestCase):
         messages = {"t1.inbound": inbound(), "t1.event": event()}
         for key, message in messages.items():
             yield self.helper.dispatch_raw(key, message)
-        self.assertEqual(self.helper.get_dispatched_inbound("app"), [messages["t1.inbound"]])
-        self.assertEqual(self.helper.get_dispatched_events("app"), [messages["t1.event"]])
+        self.assertEqual(
+            self.helper.get_dispatched_inbound("app"), [hopped(messages["t1.inbound"])]
+        )
+        self.assertEqual(self.helper.get_dispatched_events("app"), [hopped(messages["t1.event"])])
 
     @inlineCallbacks
     def test_an_error_of_its_own_makes_a_dead_letter_and_the_dispatcher_goes_on(self) -> Any:
@@ -311,7 +313,7 @@ class LifeTests(VumiTestCase):
         ready.callback(None)
         yield starting
         yield self.helper.kick_delivery()
-        self.assertEqual(self.helper.get_dispatched_inbound("app"), [message])
+        self.assertEqual(self.helper.get_dispatched_inbound("app"), [hopped(message)])
 
     @inlineCallbacks
     def start_unconfirmed(self, **changes: Any) -> Any:
