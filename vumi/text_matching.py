@@ -38,6 +38,13 @@ _PLAIN = str.maketrans(
     }
 )
 
+#: Emoji whose compatibility forms are letters: the trade mark, the information sign and the like.
+_EMOJI_OF_LETTERS = re.compile(
+    "[\u2122\u2139\u24c2\u3297\u3299"
+    "\U0001f201\U0001f202\U0001f21a\U0001f22f\U0001f232-\U0001f23a\U0001f250\U0001f251]"
+)
+_SIGNS = "+-\u2212\u207a\u207b\u208a\u208b\ufe62\ufe63\uff0b\uff0d"
+
 #: More digits than this are no number that anybody chooses by.
 _MOST_DIGITS = 18
 
@@ -50,7 +57,7 @@ def folded(text: str) -> str:
     if text.isascii() and text.isprintable():
         # Nothing below changes more of it than this.
         return " ".join(text.casefold().replace("`", "'").split())
-    text = unicodedata.normalize("NFKC", _visible(text)).casefold()
+    text = unicodedata.normalize("NFKC", _EMOJI_OF_LETTERS.sub(" ", _visible(text))).casefold()
     # Decomposed, so that the dot that folding leaves on an i is seen as one.
     text = unicodedata.normalize("NFKD", text).replace("i\u0307", "i")
     text = unicodedata.normalize("NFC", _DROPPED.sub("", text))
@@ -87,7 +94,7 @@ def decimal_number(text: str) -> int | None:
     """
     word = _visible(text).strip()
     start, end = 0, len(word)
-    while start < end and not word[start].isalnum() and word[start] not in "+-\u2212":
+    while start < end and not word[start].isalnum() and word[start] not in _SIGNS:
         start += 1
     while end > start and not word[end - 1].isalnum():
         end -= 1

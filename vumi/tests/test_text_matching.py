@@ -11,6 +11,10 @@ from vumi.text_matching import bare, decimal_number, first_word, folded
 STOP = "STOP"
 SAME: list[tuple[str, str]] = [
     (STOP, "STOP\u2757\ufe0f"),
+    # Emoji whose compatibility forms are letters.
+    (STOP, "STOP\u2122\ufe0f"),
+    (STOP, "\u2139\ufe0fSTOP\u24c2\ufe0f"),
+    (STOP, "STOP \U0001f21a"),
     (STOP, "\uff33\uff34\uff2f\uff30"),
     (STOP, "S\u200bTOP"),
     (STOP, "ST\u00adOP"),
@@ -116,6 +120,10 @@ def test_the_first_word(text: str, word: str) -> None:
         ("one", None),
         ("", None),
         ("9" * 4301, None),
+        # Signs of all widths.
+        ("\uff0d1", None),
+        ("\uff0b1", None),
+        ("\ufe631", None),
     ],
 )
 def test_numbers(text: str, number: int | None) -> None:

@@ -274,8 +274,9 @@ class ChildProcess(ProcessProtocol):
         transport.write(data)
 
     def pauseProducing(self) -> None:
-        """What it was sent piles up."""
-        self._unread = 0
+        """What it was sent piles up. Twisted says so again at each write until it is read."""
+        if self._unread is None:
+            self._unread = 0
 
     def resumeProducing(self) -> None:
         """It has read what it was sent."""

@@ -4,16 +4,18 @@
 // Knows the worker's commands, callbacks, and what a CommonJS module expects to find. Knows
 // neither files nor processes: for those it asks the runner, by strings (runner.js).
 //
-// The script may patch all that this code uses, so nothing here keeps a script from anything:
-// what it may do is for the runner to check.
-//
-// `host` must never be reachable for a script: it is called, and neither stored nor passed on.
+// The script can patch every built-in method, so this code decides nothing: the runner checks
+// what a script may do. Two things the runner can't see are kept from scripts here, by code that
+// calls no built-in method: `host`, which is only called; and a package's `require`, which only
+// that package gets.
 (function (host, settingsText, library) {
     'use strict';
 
     const { EventEmitter, Buffer, util, assert, show, format } = library;
 
     const { parse, stringify } = JSON;
+    const { apply } = Reflect;
+    const { create, defineProperty } = Object;
     const settings = parse(settingsText);
     const world = globalThis;
     // What is not in it is not found in a prototype either, whatever the script writes there.
@@ -183,7 +185,8 @@
     const ownModules = {
         events: EventEmitter, util, assert, timers, buffer: { Buffer, kMaxLength: 0x7FFFFFFF },
     };
-    const modules = new Map();
+    // Without a prototype: neither getters nor setters of a script's see what is in it.
+    const modules = create(null);
 
     function plainModule(name) {
         const made = {};
@@ -203,21 +206,22 @@
     }
 
     function loadFile(filename) {
-        const module = { exports: {}, id: filename, filename, loaded: false, children: [] };
-        modules.set(filename, module);
+        const require = requireFrom(filename);
+        const module = { exports: {}, id: filename, filename, loaded: false, children: [], require };
+        modules[filename] = module;
         try {
             if (filename.endsWith('.json')) {
                 module.exports = parse(answerOf(ask('read', filename, 0)).slice(1));
             } else {
                 const run = answerOf(ask('load', filename, 0));
-                module.require = requireFrom(filename);
-                run.call(module.exports, module.exports, module.require, module, filename,
-                    filename.slice(0, filename.lastIndexOf('/')), world, process, Buffer, console,
-                    timers.setTimeout, timers.clearTimeout, timers.setInterval,
-                    timers.clearInterval, timers.setImmediate, timers.clearImmediate);
+                const folder = filename.slice(0, filename.lastIndexOf('/'));
+                apply(run, module.exports, [module.exports, require, module, filename, folder,
+                    world, process, Buffer, console, timers.setTimeout, timers.clearTimeout,
+                    timers.setInterval, timers.clearInterval, timers.setImmediate,
+                    timers.clearImmediate]);
             }
         } catch (error) {
-            modules.delete(filename);
+            delete modules[filename];
             throw error;
         }
         module.loaded = true;
@@ -226,18 +230,18 @@
 
     function load(name, parent) {
         if (typeof name !== 'string') { throw new TypeError('A module is named by a string.'); }
-        const found = ask('resolve', stringify([name, parent]), 0);
+        // Joined as strings: JSON would ask toJSON() of a script's.
+        const found = ask('resolve', parent + '\n' + name, 0);
         const rest = String(found).slice(1);
         switch (found && found[0]) {
-        case 'P': return (modules.get(rest) || loadFile(rest)).exports;
+        case 'P': return (modules[rest] || loadFile(rest)).exports;
         case 'R': return ask('raw', rest, 0);
         case 'N': case 'B':
             if (found[0] === 'N' && settings.own.includes(rest)) { return ownModules[rest]; }
             if (found[0] === 'N') {
                 throw notFound(name, ': scripts in a sandbox do without it.');
             }
-            if (!modules.has(found)) { modules.set(found, plainModule(rest)); }
-            return modules.get(found);
+            return modules[found] || (modules[found] = plainModule(rest));
         case 'E': throw new Error(rest);
         default: throw notFound(name);
         }
@@ -245,8 +249,9 @@
 
     function requireFrom(parent) {
         const require = name => load(name, parent);
-        require.cache = {};
-        return require;
+        const cache = create(null);
+        cache.value = {};
+        return defineProperty(require, 'cache', cache);
     }
 
     function grantedRequire(name) {

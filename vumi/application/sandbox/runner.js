@@ -237,6 +237,7 @@ class Session {
         this.raw = false;
         this.broken = null;
         this.closed = false;
+        this.found = new Set();    // the files that it may load
         this.dirty = false;    // whether a failure was seen after its end
         this.early = '';
         this.timers = new Map();
@@ -330,23 +331,25 @@ class Session {
     do_over(_text, id) { this.timers.delete(id); }
 
     do_resolve(text) {
-        const [name, parent] = JSON.parse(text);
-        if (typeof name !== 'string' || typeof parent !== 'string') { return 'M'; }
+        const end = text.indexOf('\n');
+        const [parent, name] = [text.slice(0, end), text.slice(end + 1)];
         const bare = name.replace(/^node:/, '');
         if (isBuiltin(name)) {
             if (this.granted.includes(bare)) { return 'R' + bare; }
             return (PLAIN_MODULES.has(bare) ? 'B' : 'N') + bare;
         }
         const found = resolve(name, parent);
-        return found && isInFolders(found) ? 'P' + found : 'M';
+        if (!found || !isInFolders(found)) { return 'M'; }
+        this.found.add(found);
+        return 'P' + found;
     }
 
     do_load(filename) {
-        return isInFolders(filename) ? compileModule(filename).runInContext(this.context) : undefined;
+        return this.found.has(filename) ? compileModule(filename).runInContext(this.context) : undefined;
     }
 
     do_read(filename) {
-        return isInFolders(filename) ? 'T' + fs.readFileSync(filename, 'utf8') : undefined;
+        return this.found.has(filename) ? 'T' + fs.readFileSync(filename, 'utf8') : undefined;
     }
 
     do_raw(name) {
@@ -502,7 +505,7 @@ proc.on('unhandledRejection', failed);
 
 // The second wall
 
-function freezeIntrinsics() {
+function freezeIntrinsics(more) {
     const seen = new Set();
     const freeze = (value) => {
         if (value === null || seen.has(value)) { return; }
@@ -515,22 +518,37 @@ function freezeIntrinsics() {
         }
         freeze(Object.getPrototypeOf(value));
     };
-    const intrinsics = [
-        'Object', 'Function', 'Array', 'String', 'Number', 'Boolean', 'Symbol', 'BigInt', 'Date',
-        'RegExp', 'Promise', 'Map', 'Set', 'WeakMap', 'WeakSet', 'Error', 'TypeError',
-        'RangeError', 'SyntaxError', 'ReferenceError', 'EvalError', 'URIError', 'JSON', 'Math',
-        'Reflect', 'Proxy',
+    // What the language itself has, in this version: a new context has nothing else.
+    for (const name of vm.runInNewContext('Object.getOwnPropertyNames(globalThis)')) {
+        if (!['globalThis', 'console'].includes(name)) { freeze(globalThis[name]); }
+    }
+    // What has no name, and is had from a value.
+    const values = [
+        [].values(), new Map().values(), new Set().values(), ''[Symbol.iterator](),
+        'a'.matchAll(/a/g), function* () {}, async function () {}, async function* () {},
+        (function* () {})(), (async function* () {})(), Promise.resolve(),
+        (function () { return arguments; })(), ...more,
     ];
-    for (const name of intrinsics) { freeze(globalThis[name]); }
-    freeze(Object.getPrototypeOf(async function () {}));
-    freeze(Object.getPrototypeOf(function* () {}));
-    freeze(Object.getPrototypeOf(async function* () {}));
+    if (typeof Iterator === 'function') { values.push([].values().map(one => one), Iterator.from({})); }
+    if (Intl.Segmenter) {
+        const segments = new Intl.Segmenter().segment('a');
+        values.push(segments, segments[Symbol.iterator]());
+    }
+    for (const value of values) { freeze(value); }
 }
 
 // Not all that Node adds: its own modules use some of it.
 for (const key of ['process', 'eval', 'fetch', 'WebSocket', 'EventSource', 'WebAssembly']) {
     delete globalThis[key];
 }
-freezeIntrinsics();
+// Package path.posix would tell a script where the worker runs.
+proc.cwd = () => '/';
 
-sendCommand('log.info', { msg: 'Starting sandbox ...' });
+// The one value of this realm that Node gives to every script: the error of import(). All that can
+// be had from it is frozen before there is a script.
+function start(error) {
+    freezeIntrinsics([error]);
+    sendCommand('log.info', { msg: 'Starting sandbox ...' });
+}
+
+new vm.Script("import('fs')").runInThisContext().then(start, start);

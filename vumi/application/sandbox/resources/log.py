@@ -15,6 +15,7 @@ from vumi.application.sandbox.resources.base import SandboxResource
 from vumi.application.sandbox.tokens import TokenBuckets
 from vumi.config import Config, ConfigFloat, ConfigInt
 from vumi.log import info as write_log
+from vumi.printable import printable_lines
 from vumi.steady_clock import wall_seconds
 from vumi.tasks import deferred, settle
 
@@ -40,7 +41,7 @@ def write_line(sandbox_id: str | None, text: str, level: int) -> None:
     :param level: Its level.
     """
     # Not as an error: what a script says about itself is no failure of the worker's.
-    write_log(text, logLevel=level, sandbox_id=sandbox_id)
+    write_log(printable_lines(text), logLevel=level, sandbox_id=sandbox_id)
 
 
 class LoggingResourceConfig(Config):

@@ -48,6 +48,12 @@ api.on_inbound_message = function (command) {
     }
 };
 """
+PACKAGES = {
+    "shared/index.js": "exports.count = 0; exports.file = __filename;"
+    "exports.later = function () { return require('./later'); };",
+    "shared/later.js": "exports.loads = typeof require;",
+    "hidden/index.js": "exports.secret = 'the secret';",
+}
 VICTIM_SEES = "fine undefined,undefined,a,b,0"
 
 #: Walks all that a script can reach, and looks for what is of another realm.
@@ -261,12 +267,12 @@ ESCAPES = [
         "replies that are asked for and not read",
         """
         api.request('kv.set', {key: 'big', value: new Array(200000).join('x')}, function () {
-            for (var n = 0; n < 3000; n++) { api.request('kv.get', {key: 'big'}); }
-            later(function () { for (;;) {} }, 0);
+            for (var n = 0; n < 3000; n++) {
+                api.request('kv.get', {key: 'big'}, function () { for (;;) {} });
+            }
         });""",
-        "unread|timeout",
-        "ended",
-        config={"app_context": "{later: setTimeout}"},
+        "unread",
+        "ended when 16 MiB wait for it",
     ),
     Escape(
         "fork bomb",
@@ -661,6 +667,104 @@ ESCAPES = [
         "refused",
     ),
     Escape(
+        "a package that the config does not name, by Array.prototype.toJSON",
+        """
+        Array.prototype.toJSON = function () { return ['hidden', '']; };
+        var found = require('shared');
+        delete Array.prototype.toJSON;
+        tell('got ' + found.secret);""",
+        "got undefined",
+        "the one it asks for",
+    ),
+    Escape(
+        "a package's own require, by patched methods and setters",
+        """
+        var got = [], apply = Reflect.apply, call = Function.prototype.call;
+        var note = function (value) { if (typeof value === 'function') got.push(value); };
+        Function.prototype.call = function () {
+            for (var n = 0; n < arguments.length; n++) note(arguments[n]);
+            return apply(call, this, arguments);
+        };
+        Reflect.apply = function (one, that, given) {
+            for (var n = 0; n < given.length; n++) note(given[n]);
+            return apply(one, that, given);
+        };
+        ['get', 'set'].forEach(function (name) {
+            var method = Map.prototype[name];
+            Map.prototype[name] = function (key, value) {
+                if (value && value.require) note(value.require);
+                return apply(method, this, arguments);
+            };
+        });
+        ['require', 'cache', 'children', 'filename', LATER].forEach(function (key) {
+            [Object.prototype, Function.prototype].forEach(function (all) {
+                Object.defineProperty(all, key, {configurable: true, set: function (value) {
+                    note(this);
+                    note(value);
+                    if (value) note(value.require);
+                }});
+            });
+        });
+        var iterator = Array.prototype[Symbol.iterator];
+        Array.prototype[Symbol.iterator] = function () {
+            for (var n = 0; n < this.length; n++) note(this[n]);
+            return apply(iterator, this, []);
+        };
+        require('shared').later();
+        tell('got ' + got.map(function (one) {
+            try { return one('hidden').secret; } catch (error) { return ''; }
+        }).join(''));""".replace("LATER", "require('shared').file.replace('index', 'later')"),
+        "got ",
+        "not given away",
+    ),
+    Escape(
+        "a file that was not asked for, by patched String",
+        """
+        var made = String, slice = made.prototype.slice;
+        var other = require('shared').file.replace('shared', 'hidden');
+        var found = {};
+        made.prototype.slice = function () { return other; };
+        try { found = require('shared'); } catch (error) {}
+        String = function () { return {slice: function () { return other; }}; };
+        try { if (!found.secret) found = require('shared'); } catch (error) {}
+        String = made;
+        made.prototype.slice = slice;
+        tell('got ' + found.secret);""",
+        "got undefined",
+        "not loaded",
+    ),
+    Escape(
+        "built-in methods of the other realm patched, by the error of import()",
+        """
+        import('fs').catch(function (error) {
+            var root = error;
+            while (Object.getPrototypeOf(root)) root = Object.getPrototypeOf(root);
+            var other = root.constructor, list = other.keys({a: 1}), text = other.name;
+            var found = [list, list.values(), list.entries(), list.keys(), error, error.toString];
+            found = found.concat(found.map(other.getPrototypeOf));
+            found = found.concat(found.map(other.getPrototypeOf)).filter(function (one) {
+                return one !== null && one !== Object.prototype;
+            });
+            found.forEach(function (one) {
+                Reflect.ownKeys(one).concat('polluted').forEach(function (key) {
+                    var own = Object.getOwnPropertyDescriptor(one, key);
+                    if (own && typeof own.value !== 'function') return;
+                    try { one[key] = function () { for (;;) {} }; } catch (refused) {}
+                });
+            });
+            tell('foreign ' + (other !== Object) + ' polluted ' + typeof root.polluted);
+        });""",
+        "foreign true polluted undefined",
+        "frozen",
+    ),
+    Escape(
+        "where the worker runs",
+        "tell([load('path').resolve('x'), load('url').pathToFileURL('x')].join());",
+        "/x,file:///x",
+        "the root folder",
+        config={"app_context": "{load: require}"},
+    ),
+    Escape(
         "functions of the runner by Array.prototype.toJSON",
         """
         var url = load('url');
@@ -725,10 +829,10 @@ class TestEscapes(VumiTestCase):
         self.node = require_node()
         self.app_helper = self.add_helper(ApplicationHelper(JsFileSandbox))
         self.folder = Path(self.mktemp()).resolve()
-        for name, text in (("shared", "count = 0"), ("hidden", "secret = 'the secret'")):
-            package = self.folder / "node_modules" / name
-            package.mkdir(parents=True)
-            (package / "index.js").write_text(f"exports.{text};\n")
+        for path, text in PACKAGES.items():
+            file = self.folder / "node_modules" / path
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(text)
 
     async def start(self, escape: Escape, isolation: str) -> Any:
         listener = socket.create_server(("127.0.0.1", 0))

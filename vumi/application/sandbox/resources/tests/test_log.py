@@ -95,3 +95,14 @@ class TestLoggingResource(ResourceTestCaseBase):
         self.assertEqual(event["message"], ("from the script",))
         self.assertEqual(event["sandbox_id"], "test_id")
         self.assertFalse(event["isError"])
+
+    async def test_what_a_script_logs_can_not_control_a_terminal_or_forge_a_line(self) -> None:
+        self.resource_cls = LoggingResource
+        await self.create_resource({})
+        with LogCatcher() as caught:
+            for text in ("\x1b[2J", "\x9b1m", "a\rb", "\u2028", "\u202etxt", "\ud800", "a\nb\tc"):
+                await self.dispatch_command("info", msg=text)
+        self.assertEqual(
+            [event["message"][0] for event in caught.logs],
+            ["\\x1b[2J", "\\x9b1m", "a\\rb", "\\u2028", "\\u202etxt", "\\ud800", "a\nb\tc"],
+        )
