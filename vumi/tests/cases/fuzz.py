@@ -166,7 +166,7 @@ def _with(data: Any, path: tuple[Any, ...], value: Any) -> Any:
         if value is ... and not rest:
             return {name: held for name, held in data.items() if name != key}
         return {**data, key: _with(data.get(key), tuple(rest), value)}
-    if isinstance(data, list) and key < len(data):
+    if isinstance(data, list) and isinstance(key, int) and key < len(data):
         return [_with(h, tuple(rest), value) if n == key else h for n, h in enumerate(data)]
     # Something else was put there before.
     return data

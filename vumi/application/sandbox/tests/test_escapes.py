@@ -24,6 +24,8 @@ from vumi.tests.helpers import VumiTestCase
 if TYPE_CHECKING:
     from twisted.internet.defer import Deferred
 
+    from vumi.application.sandbox.protocol import SandboxProtocol
+
 pytestmark = pytest.mark.integration
 
 DOCS = Path(__file__).parents[4] / "docs" / "operations" / "sandbox-escapes.rst"
@@ -822,7 +824,8 @@ ESCAPES = [
 
 
 class TestEscapes(VumiTestCase):
-    timeout = 60
+    timeout = 120
+    protocols: list[SandboxProtocol]
     results: ClassVar[dict[tuple[str, str], str]] = {}
 
     def setUp(self) -> None:
@@ -849,12 +852,19 @@ class TestEscapes(VumiTestCase):
             "javascript_file": str(path),
             "isolation": isolation,
             "pool_size": 2,
-            "timeout": 2 if escape.hangs else 20,
+            "timeout": 60,
             "heap_limit": 32,
             "modules": ["shared"],
             **escape.config,
         })  # fmt: skip
         worker.resources.resources["kv"].values["other", "secret"] = "the secret"
+        make, self.protocols = worker.create_sandbox_protocol, []
+
+        def noted(api: Any) -> SandboxProtocol:
+            self.protocols.append(make(api))
+            return self.protocols[-1]
+
+        self.patch(worker, "create_sandbox_protocol", noted)
         return worker
 
     def replies_to(self, user: str) -> list[str]:
@@ -878,6 +888,10 @@ class TestEscapes(VumiTestCase):
             # They have their answers while the attack goes on.
             _ = await self.app_helper.wait_for_dispatched_outbound(VICTIMS)
             self.assertEqual(worker.sandbox_counters.by_ending[escape.gets], 0)
+            # Its time is over now.
+            timer = self.protocols[0]._timer
+            assert timer is not None
+            timer.reset(0)
         for done in work:
             _ = await done
         for number in range(VICTIMS):
