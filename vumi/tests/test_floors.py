@@ -64,7 +64,8 @@ def at_run_time(node: ast.AST) -> Iterator[ast.Import | ast.ImportFrom]:
         elif isinstance(child, ast.If) and "TYPE_CHECKING" in ast.unparse(child.test):
             for other in child.orelse:
                 yield from at_run_time(ast.Module([other], []))
-        else:
+        elif not isinstance(child, ast.expr):
+            # Expressions hold no statements.
             yield from at_run_time(child)
 
 
@@ -87,8 +88,13 @@ def imported_by(path: Path) -> set[str]:
     return found
 
 
-IMPORTS = {name: imported_by(path) for name, path in MODULES.items()}
 FLOOR_OF = {room: number for number, rooms in enumerate(FLOORS.values()) for room in rooms.split()}
+
+
+@pytest.fixture(scope="module")
+def imports() -> dict[str, set[str]]:
+    """Module -> what it imports. Read when a test asks: collecting tests must be quick."""
+    return {name: imported_by(path) for name, path in MODULES.items()}
 
 
 def room_of(module: str) -> str:
@@ -102,10 +108,10 @@ def test_every_module_has_a_floor_and_every_floor_only_what_there_is() -> None:
     assert rooms == set(FLOOR_OF)
 
 
-def test_nothing_is_imported_from_a_floor_above() -> None:
+def test_nothing_is_imported_from_a_floor_above(imports: dict[str, set[str]]) -> None:
     upwards = [
         f"{name} imports {other}"
-        for name, others in IMPORTS.items()
+        for name, others in imports.items()
         for other in sorted(others)
         if room_of(name) and room_of(other) not in {"", "tests"}
         if FLOOR_OF[room_of(other)] > FLOOR_OF[room_of(name)]
@@ -113,10 +119,10 @@ def test_nothing_is_imported_from_a_floor_above() -> None:
     assert upwards == []
 
 
-def test_what_users_write_does_not_know_its_neighbours() -> None:
+def test_what_users_write_does_not_know_its_neighbours(imports: dict[str, set[str]]) -> None:
     neighbours = [
         f"{name} imports {other}"
-        for name, others in IMPORTS.items()
+        for name, others in imports.items()
         for other in sorted(others)
         if FLOOR_OF.get(room_of(name)) == FLOOR_OF.get(room_of(other)) == 3
         if room_of(other) not in {room_of(name), *BUILDS_ON.get(room_of(name), ())}
@@ -124,20 +130,20 @@ def test_what_users_write_does_not_know_its_neighbours() -> None:
     assert neighbours == []
 
 
-def test_the_product_does_not_import_the_test_kit() -> None:
+def test_the_product_does_not_import_the_test_kit(imports: dict[str, set[str]]) -> None:
     guilty = [
         f"{name} imports {other}"
-        for name, others in IMPORTS.items()
+        for name, others in imports.items()
         for other in sorted(others)
         if other.startswith("vumi.") and "tests" in other.split(".")
     ]
     assert guilty == []
 
 
-def test_no_circles() -> None:
+def test_no_circles(imports: dict[str, set[str]]) -> None:
     graph = {
         name: {other for other in others if other in MODULES and other != name}
-        for name, others in IMPORTS.items()
+        for name, others in imports.items()
     }
     # A package that re-exports names of its own modules makes no circle: they are its inside.
     for name in graph:
@@ -148,10 +154,12 @@ def test_no_circles() -> None:
         pytest.fail("modules import each other: " + " <- ".join(error.args[1]))
 
 
-def test_the_global_reactor_is_imported_only_in_one_place() -> None:
+def test_the_global_reactor_is_imported_only_in_one_place(
+    imports: dict[str, set[str]],
+) -> None:
     others = [
         name
-        for name, imported in IMPORTS.items()
+        for name, imported in imports.items()
         if "twisted.internet.reactor" in imported and name != REACTOR_DOOR
     ]
     assert others == []
