@@ -163,7 +163,7 @@ class AmqpSubscription:
 
     def _cancelled_by_broker(self, link: Link, opened: TwistedChannel) -> None:
         # The queue was deleted, or its node left the cluster. What is in hand goes on: the
-        # broker may not have it any more. Acks for it on this channel do no harm.
+        # broker may not have it any more, so acks for it are not needed.
         if opened._channel is self._channel and not self._cancelled:
             self.log.warn(
                 "The broker ended consuming from {queue}: the queue was deleted or has moved. It "
@@ -176,12 +176,21 @@ class AmqpSubscription:
     async def _consume_again(self, link: Link, opened: TwistedChannel) -> None:
         try:
             await self._broker.redeclare(link, self.queue)
-            if opened.is_open and not self._cancelled:
-                await self._consume(link, opened)
-        except BrokerError:
-            # Closing the channel leads to _channel_closed, which starts over.
-            if opened.is_open:
-                _ = opened.close()
+            if opened._channel is not self._channel or self._cancelled:
+                return
+            # On another channel: RabbitMQ may learn the old queue's end twice on this one, and
+            # the second time forgets the new queue of the same name. What that delivers is lost.
+            await self.attach(link)
+        except BrokerError as error:
+            self.log.warn(
+                "Queue {queue} could not be consumed again: {error}",
+                event="broker-consuming-again-failed",
+                queue=self.queue,
+                error=error,
+            )
+        # If it is still the one in use, this leads to _channel_closed, which starts over.
+        if opened.is_open:
+            _ = opened.close()
 
     def _resubscribe_later(self, link: Link, reason: object) -> None:
         self.log.warn(

@@ -9,6 +9,7 @@ import os
 import shlex
 import shutil
 import subprocess
+import time
 
 import click
 
@@ -18,6 +19,9 @@ __all__ = ["broker"]
 
 #: Not in an ordinary user's PATH, but where systems put it.
 MORE_PATH = ("/usr/local/sbin", "/usr/sbin", "/sbin", "/opt/homebrew/sbin")
+
+#: Seconds between two looks at a RabbitMQ that is starting.
+STARTING_PAUSE = 1.0
 
 #: Configure, write, read: regular expressions of names.
 ALL_PERMISSIONS = (".*", ".*", ".*")
@@ -38,8 +42,24 @@ def broker() -> None:
     metavar="PATH",
     help="Where RabbitMQ's tool rabbitmqctl is, if it is not found.",
 )
+@click.option(
+    "--wait",
+    "patience",
+    type=click.FloatRange(0),
+    metavar="SECONDS",
+    default=60.0,
+    show_default=True,
+    help="How long to wait for a RabbitMQ that is starting.",
+)
 @click.option("--print", "only_print", is_flag=True, help="Only show the commands to be run.")
-def setup(vhost: str, username: str, password: str, program: str | None, only_print: bool) -> None:
+def setup(
+    vhost: str,
+    username: str,
+    password: str,
+    program: str | None,
+    patience: float,
+    only_print: bool,
+) -> None:
     """Make a virtual host, and a user with all rights in it.
 
     With no options it makes what workers use when they are not told otherwise. What is there
@@ -54,7 +74,7 @@ def setup(vhost: str, username: str, password: str, program: str | None, only_pr
         ):
             click.echo(shlex.join([program or "rabbitmqctl", *command]))
         return
-    tool = RabbitMQTool(program or _find_rabbitmqctl())
+    tool = RabbitMQTool(program or _find_rabbitmqctl(), patience)
     if vhost in tool.run("list_vhosts", "name"):
         click.echo(f"The virtual host {vhost} is there.")
     else:
@@ -74,10 +94,13 @@ class RabbitMQTool:
     """Runs ``rabbitmqctl``.
 
     :param program: Its path.
+    :param patience: Seconds to wait for a RabbitMQ that is starting, in all.
     """
 
-    def __init__(self, program: str) -> None:
+    def __init__(self, program: str, patience: float) -> None:
         self._program = program
+        self._deadline = time.monotonic() + patience
+        self._has_waited = False
 
     def run(self, *arguments: str, secret: str | None = None) -> list[str]:
         """Run a command.
@@ -87,10 +110,17 @@ class RabbitMQTool:
         :returns: The lines that it printed, without headings.
         :raises BrokerError: The program isn't there, or it has failed.
         """
-        done = self._call(arguments, secret)
-        if done.returncode != 0:
-            raise BrokerError(_reason(arguments[0], f"{done.stderr}\n{done.stdout}"))
-        return done.stdout.splitlines()
+        while True:
+            done = self._call(arguments, secret)
+            if done.returncode == 0:
+                return done.stdout.splitlines()
+            output = f"{done.stderr}\n{done.stdout}"
+            if not _is_starting(output) or time.monotonic() >= self._deadline:
+                raise BrokerError(_reason(arguments[0], output))
+            if not self._has_waited:
+                self._has_waited = True
+                click.echo("RabbitMQ is starting. Waiting for it.")
+            time.sleep(STARTING_PAUSE)
 
     def check_password(self, username: str, password: str) -> None:
         """Make sure that a user has this password.
@@ -133,8 +163,29 @@ def _find_rabbitmqctl() -> str:
     return found
 
 
+def _is_starting(output: str) -> bool:
+    """Whether the node is there, but not yet the application that it is for."""
+    lowered = output.lower()
+    return any(
+        words in lowered
+        for words in (
+            "'rabbit' app to be running",
+            "rabbit application is not running",
+            "not_running",
+            "is booting",
+            "no_exists",
+            "{noproc",
+        )
+    )
+
+
 def _reason(command: str, output: str) -> str:
     lowered = output.lower()
+    if _is_starting(output):
+        return (
+            "rabbitmqctl reached RabbitMQ, but RabbitMQ is still starting, or was stopped by "
+            "stop_app. Try again in a moment, or give --wait more seconds."
+        )
     if "only root or rabbitmq" in lowered or "eacces" in lowered:
         return "rabbitmqctl may only be used by the users root and rabbitmq: try it with sudo."
     if "unable to perform an operation on node" in lowered or "nodedown" in lowered:

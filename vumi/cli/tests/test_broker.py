@@ -28,6 +28,12 @@ arguments = sys.argv[1:]
 assert arguments.pop(0) == "--silent"
 secret = sys.stdin.read().removesuffix("\\n")
 state["calls"].append([*arguments, secret])
+if state["boots"]:
+    state["boots"].pop()
+    (folder / "state.json").write_text(json.dumps(state))
+    print("Error: this command requires the 'rabbit' app to be running on the target node "
+          "'rabbit@here'. Start it with 'rabbitmqctl start_app'.", file=sys.stderr)
+    sys.exit(64)
 if state["complaint"]:
     print(state["complaint"], file=sys.stderr)
     sys.exit(69)
@@ -63,7 +69,14 @@ class Tool:
             f'#!/bin/sh\nexec {shlex.quote(sys.executable)} {shlex.quote(str(script))} "$@"\n'
         )
         self.path.chmod(0o755)
-        self.set(vhosts=["/"], users={"guest": "guest"}, permissions=[], calls=[], complaint="")
+        self.set(
+            vhosts=["/"],
+            users={"guest": "guest"},
+            permissions=[],
+            calls=[],
+            complaint="",
+            boots=[],
+        )
 
     def set(self, **changes: Any) -> None:
         state = self.state if self._state.exists() else {}
@@ -111,6 +124,28 @@ def test_a_second_time_changes_nothing(tool: Tool) -> None:
         "The user vumi may do everything in /develop.\n"
     )
     assert {**tool.state, "calls": []} == {**before, "calls": []}
+
+
+def test_a_rabbitmq_that_is_starting_is_waited_for(
+    tool: Tool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("vumi.cli.broker.STARTING_PAUSE", 0)
+    tool.set(boots=[1, 1, 1])
+    result = tool.call()
+    assert result.exit_code == 0
+    assert result.output.splitlines()[:2] == [
+        "RabbitMQ is starting. Waiting for it.",
+        "The virtual host /develop was made.",
+    ]
+
+
+def test_a_rabbitmq_that_does_not_come_up_is_told(tool: Tool) -> None:
+    tool.set(boots=[1])
+    result = tool.call("--wait=0")
+    assert result.exit_code == 1
+    [line] = result.stderr.splitlines()
+    assert "RabbitMQ is still starting" in line
+    assert "--wait" in line
 
 
 def test_names_and_the_password_can_be_chosen(tool: Tool) -> None:
