@@ -157,17 +157,16 @@ class SmppTransceiverTransport(Transport):
 
     def _config_warnings(self) -> list[str]:
         """Also about the options of processors."""
+        found = super()._config_warnings()
         config = self.get_static_config()
-        return [
-            *super()._config_warnings(),
-            *(
-                f"{name}_config: {hint}"
-                for name in PROCESSORS
-                for hint in config_hints(
-                    getattr(config, name).CONFIG_CLASS, getattr(config, f"{name}_config")
-                )
-            ),
-        ]
+        for name in PROCESSORS:
+            option = f"{name}_config"
+            options_class, section = getattr(config, name).CONFIG_CLASS, getattr(config, option)
+            hints = list(config_hints(options_class, section))
+            if hasattr(options_class, "hints"):
+                hints += options_class(section, static=True, path=option).hints()
+            found += [f"{option}: {hint}" for hint in hints]
+        return found
 
     # Life
 

@@ -41,6 +41,7 @@ __all__ = [
     "TextError",
     "TextNotEncodable",
     "TextTooLong",
+    "data_coding_of",
     "encode",
     "gsm_length",
     "split",
@@ -196,6 +197,11 @@ def encode(
     if data_coding is None:
         data_coding = _DATA_CODINGS.get(name, int(DataCoding.SMSC_DEFAULT))
     return EncodedText(text, data, name, data_coding)
+
+
+def data_coding_of(encoding: str) -> int | None:
+    """The data coding that stands for an encoding; ``None`` if SMPP has none for it."""
+    return _DATA_CODINGS.get(_canonical(encoding))
 
 
 def gsm_length(text: str) -> int:

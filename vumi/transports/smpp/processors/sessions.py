@@ -139,8 +139,8 @@ class SessionSubmitProcessor(SubmitShortMessageProcessor):
 
     CONFIG_CLASS: ClassVar[Any] = SessionSubmitProcessorConfig
 
-    #: ussd_service_op of a reply after which the session goes on, and of a last one.
-    CONTINUE, CLOSE = b"\x02", b"\x17"
+    #: What these gateways take for the end of a session, in place of the standard's 0x11.
+    CLOSE: ClassVar[int] = 0x17
 
     def __init__(self, transport: Any, config: Mapping[str, Any]) -> None:
         super().__init__(transport, config)
@@ -155,10 +155,8 @@ class SessionSubmitProcessor(SubmitShortMessageProcessor):
         raise NotImplementedError
 
     def ussd_tlvs(self, message: TransportUserMessage) -> list[Tlv]:
-        from vumi.transports.smpp.constants import Tag
-
         closes = message["session_event"] == TransportUserMessage.SESSION_CLOSE
-        tlvs: list[Tlv] = [(int(Tag.ussd_service_op), self.CLOSE if closes else self.CONTINUE)]
+        tlvs = [self.operation_tlv(closes)]
         session = self.session_of(message)
         if session is not None:
             tlvs += self.session_tlvs(session, closes)

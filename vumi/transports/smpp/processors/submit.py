@@ -14,6 +14,7 @@ from twisted.logger import Logger
 from zope.interface import implementer
 
 from vumi.config import Config, ConfigBool, ConfigChoice, ConfigInt, ConfigText
+from vumi.damaged_text import mend_text
 from vumi.message import TransportUserMessage
 from vumi.transports.smpp.constants import Npi, Tag, Ton
 from vumi.transports.smpp.iprocessors import ISubmitShortMessageProcessor
@@ -26,6 +27,7 @@ from vumi.transports.smpp.text import (
     SplitMode,
     TextError,
     TextTooLong,
+    data_coding_of,
     split,
 )
 
@@ -51,8 +53,8 @@ class SubmitShortMessageProcessorConfig(Config):
 
     submit_sm_encoding = ConfigText(
         "The encoding of texts: gsm0338, ucs2, the name of one of Python's encodings, or auto: "
-        "gsm0338, and ucs2 for texts that have other characters.",
-        default="utf-8",
+        "gsm0338, and ucs2 for texts that have other characters. Few SMSCs need another one.",
+        default=AUTO,
         static=True,
     )
     submit_sm_data_coding = ConfigInt(
@@ -78,6 +80,14 @@ class SubmitShortMessageProcessorConfig(Config):
     send_multipart_udh = ConfigBool(
         "The old name of long_messages: udh8.", default=False, static=True
     )
+    ussd_close_operation = ConfigInt(
+        "The ussd_service_op of a reply that closes its USSD session. By default it is the PSSR "
+        "response of the specification, section 5.3.2.44; 0x17 with the processors mica and "
+        "sixdee.",
+        static=True,
+        lowest=0,
+        highest=255,
+    )
     multipart_sar_reference_rollover = ConfigInt(
         "The references of messages in parts are below this.",
         default=0x10000,
@@ -90,7 +100,27 @@ class SubmitShortMessageProcessorConfig(Config):
     def encodings(self) -> dict[str, str]:
         """The encodings that are named, by what names them."""
         encoding = self.submit_sm_encoding
-        return {} if encoding == AUTO else {"submit_sm_encoding": encoding}
+        return {} if encoding.lower() == AUTO else {"submit_sm_encoding": encoding}
+
+    def hints(self) -> list[str]:
+        """Sentences about options that are probably not what was meant."""
+        encoding, data_coding = self.submit_sm_encoding, self.submit_sm_data_coding
+        if encoding.lower() != AUTO:
+            if data_coding == data_coding_of(encoding):
+                return []
+            return [
+                f"Field 'submit_sm_encoding' is {encoding!r}, which data coding {data_coding} "
+                "does not stand for: phones show wrong letters unless the SMSC expects that. Use "
+                "'submit_sm_encoding: auto' without 'submit_sm_data_coding', unless the operator "
+                "asks for this."
+            ]
+        if data_coding:
+            return [
+                f"Field 'submit_sm_data_coding' is {data_coding}, and is ignored: with "
+                "'submit_sm_encoding: auto' each text has the data coding of its encoding. "
+                "Name the encoding, or remove the option."
+            ]
+        return []
 
     def post_validate(self) -> None:
         super().post_validate()
@@ -162,12 +192,20 @@ class SubmitShortMessageProcessor:
 
     CONFIG_CLASS: ClassVar[Any] = SubmitShortMessageProcessorConfig
 
+    #: ussd_service_op of a reply that closes its session, if the options do not say it: the
+    #: standard's PSSR response.
+    CLOSE: ClassVar[int] = 0x11
+    #: ussd_service_op of a reply after which the session goes on: a USSR request.
+    CONTINUE: ClassVar[int] = 0x02
+
     log = Logger()
 
     def __init__(self, transport: Any, config: Mapping[str, Any]) -> None:
         self.transport = transport
         self.config: Any = self.CONFIG_CLASS(config, static=True)
         self.codec: Any = transport.codec
+        close = self.config.ussd_close_operation
+        self._close_operation: int = self.CLOSE if close is None else close
         # Read once: reading an option looks it up and checks it.
         self._mode: SplitMode | None = self.config.split_mode
         self._encoding: str = self.config.submit_sm_encoding
@@ -254,9 +292,13 @@ class SubmitShortMessageProcessor:
         closes = message["session_event"] == TransportUserMessage.SESSION_CLOSE
         session = self.session_of(message) or 0
         return [
-            tlv(Tag.ussd_service_op, 0x02),
+            self.operation_tlv(closes),
             tlv(Tag.its_session_info, (session | closes) & 0xFFFF),
         ]
+
+    def operation_tlv(self, closes: bool) -> Tlv:
+        """The parameter that says whether a reply closes its session."""
+        return tlv(Tag.ussd_service_op, self._close_operation if closes else self.CONTINUE)
 
     def session_of(self, message: TransportUserMessage) -> int | None:
         """What the network calls the session that a reply is for."""
@@ -277,11 +319,11 @@ class SubmitShortMessageProcessor:
         :param reference: What the parts have in common.
         :raises TextError: It can't be sent.
         """
-        text = message.payload["content"] or ""
+        text = mend_text(message.payload["content"] or "")
         encoding, data_coding = self._encoding, self._data_coding
         wanted = overrides.fields.get("data_coding")
         if wanted is not None:
-            if wanted != data_coding or encoding == AUTO:
+            if wanted != data_coding or encoding.lower() == AUTO:
                 encoding = DATA_CODING_ENCODINGS.get(wanted, encoding)
             data_coding = wanted
         mode = self._mode

@@ -253,15 +253,23 @@ class TestUssd(TestInbound):
     async def test_replies(self) -> None:
         await self.start()
         message = await self.ussd(0x01, 0x0ABC)
-        for close, info in ((False, 0x0ABC), (True, 0x0ABD)):
+        for close, info, operation in ((False, 0x0ABC, b"\x02"), (True, 0x0ABD, b"\x11")):
             reply = message.reply("menu", continue_session=not close)
             self.helper.dispatch_outbound(reply)
             await self.settle()
             pdu = self.smsc.submitted[-1]
-            self.assertEqual(pdu.tlv(Tag.ussd_service_op), b"\x02")
+            self.assertEqual(pdu.tlv(Tag.ussd_service_op), operation)
             self.assertEqual(pdu.tlv(Tag.its_session_info), info.to_bytes(2, "big"))
             self.smsc.answer_next()
             await self.settle()
+
+    async def test_a_gateway_may_want_another_operation_at_the_end(self) -> None:
+        options = {"ussd_close_operation": 2}
+        await self.start(submit_short_message_processor_config=options)
+        message = await self.ussd(0x01, 0x0ABC)
+        self.helper.dispatch_outbound(message.reply("bye", continue_session=False))
+        await self.settle()
+        self.assertEqual(self.smsc.submitted[-1].tlv(Tag.ussd_service_op), b"\x02")
 
     async def test_a_session_without_its_parameter(self) -> None:
         await self.start()
@@ -347,6 +355,14 @@ class SharedSessionTests:
             self.assertEqual(pdu.tlv(Tag.ussd_service_op), operation)
             self.assertEqual(pdu.tlv_int(self.SESSION_TAG), session)
         self.assertEqual(self.sessions(), [])
+
+    async def test_the_last_operation_was_not_the_standards(self: Any) -> None:
+        options = {"ussd_close_operation": 0x11}
+        await self.start(submit_short_message_processor_config=options)
+        message = await self.ussd(0x01, b"*1#")
+        self.helper.dispatch_outbound(message.reply("bye", continue_session=False))
+        await self.settle()
+        self.assertEqual(self.smsc.submitted[-1].tlv(Tag.ussd_service_op), b"\x11")
 
     async def test_a_session_that_nobody_knows_was_never_answered(self: Any) -> None:
         await self.start()

@@ -100,6 +100,19 @@ class TestAnswers(SmppTestCase):
         self.assertEqual(event, "nack")
         self.assertIn("gsm0338", reason)
 
+    async def test_utf_8_left_with_the_data_coding_of_gsm(self) -> None:
+        await self.start()
+        for user, text, octets, coding in (
+            ("1", "Habari é ✓", "Habari é ✓".encode("utf-16-be"), 8),
+            ("2", "Habari é", b"Habari \x05", 0),
+            ("3", "ok \ud83d", "ok \ufffd".encode("utf-16-be"), 8),
+            ("4", "\ude00 ok", "\ufffd ok".encode("utf-16-be"), 8),
+            ("5", "😀", "😀".encode("utf-16-be"), 8),
+        ):
+            await self.send(text, to_addr=user)
+            pdu = self.smsc.submitted[-1]
+            self.assertEqual((pdu.short_message, pdu.data_coding), (octets, coding), text)
+
     async def test_no_answer_was_waited_for_for_ever(self) -> None:
         await self.start(submit_sm_resp_timeout=10)
         message = await self.send()

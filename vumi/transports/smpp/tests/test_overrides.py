@@ -116,6 +116,15 @@ class TestInMessages(SmppTestCase):
 
     async def test_a_data_coding_says_how_the_text_is_encoded(self) -> None:
         await self.start()
+        for coding, data in ((8, "é".encode("utf-16-be")), (3, b"\xe9"), (0, b"\x05")):
+            pdu = await self.send_with("é", data_coding=coding)
+            self.assertEqual((pdu.data_coding, pdu.short_message), (coding, data))
+            self.smsc.answer_next()
+
+    async def test_a_data_coding_says_how_the_text_is_encoded_unless_it_is_configured(
+        self,
+    ) -> None:
+        await self.start(submit_short_message_processor_config={"submit_sm_encoding": "utf-8"})
         for coding, data in ((8, "é".encode("utf-16-be")), (3, b"\xe9"), (0, "é".encode())):
             pdu = await self.send_with("é", data_coding=coding)
             self.assertEqual((pdu.data_coding, pdu.short_message), (coding, data))

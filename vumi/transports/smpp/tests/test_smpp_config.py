@@ -120,6 +120,31 @@ def test_mistakes_are_found_before_the_start(config: dict[str, Any], words: str)
     assert words in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({}, None),
+        ({"submit_sm_encoding": "auto"}, None),
+        ({"submit_sm_encoding": "AUTO"}, None),
+        ({"submit_sm_encoding": "utf-8"}, "'submit_sm_encoding' is 'utf-8'"),
+        ({"submit_sm_encoding": "latin-1"}, "data coding 0"),
+        ({"submit_sm_encoding": "utf-8", "submit_sm_data_coding": 8}, "data coding 8"),
+        ({"submit_sm_encoding": "UTF-16BE", "submit_sm_data_coding": 8}, None),
+        ({"submit_sm_encoding": "gsm0338"}, None),
+        ({"submit_sm_data_coding": 8}, "is ignored"),
+    ],
+)
+def test_encodings_that_show_wrong_letters_are_warned_about(
+    options: dict[str, Any], words: str | None
+) -> None:
+    found = SmppTransceiverTransport.check_config(
+        {**NEEDED, "submit_short_message_processor_config": options}
+    )
+    about = [hint for hint in found if "submit_short_message" in hint]
+    assert [words in hint for hint in about if words] == ([] if words is None else [True]), found
+    assert words is not None or not about
+
+
 def test_all_mistakes_are_told_at_once() -> None:
     with pytest.raises(ConfigError) as caught:
         SmppTransceiverTransport.check_config(
