@@ -37,12 +37,13 @@ if TYPE_CHECKING:
 __all__ = ["MultipartLimits", "MultipartMessages"]
 
 #: What the scripts have in common. KEYS: the message's hash; those of all that wait, by age; their
-#: octets; those of the sender, by age.
+#: octets; those of the sender, by age. The field "from" of a message names that key of its own
+#: sender.
 SHARED = """
 local key, waiting, sizes, sender = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local function unlist(old)
     redis.call('ZREM', waiting, old)
-    redis.call('ZREM', sender, old)
+    redis.call('ZREM', redis.call('HGET', old, 'from') or sender, old)
     local size = tonumber(redis.call('HGET', sizes, old) or '0')
     redis.call('HDEL', sizes, old)
     if redis.call('EXISTS', waiting) == 0 then
@@ -52,8 +53,8 @@ local function unlist(old)
     end
 end
 local function forget(old)
-    redis.call('DEL', old)
     unlist(old)
+    redis.call('DEL', old)
 end
 local function oldest(set)
     return redis.call('ZRANGE', set, 0, 0)[1]
@@ -91,6 +92,7 @@ if before ~= value then
     if is_new then
         redis.call('ZADD', waiting, now, key)
         redis.call('ZADD', sender, now, key)
+        redis.call('HSET', key, 'from', sender)
     end
     for field, octets in pairs(kept) do
         redis.call('HSET', key, field, octets)

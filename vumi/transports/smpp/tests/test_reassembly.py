@@ -244,6 +244,14 @@ class TestMultipartMessages(SynchronousTestCase):
         self.assertEqual(self.fake.zcard("vumi:multipart_waiting"), 20)
         self.assertEqual(self.fake.hlen("vumi:multipart_octets"), 21)
 
+    def test_the_accounts_of_forgotten_senders_grew_without_bound(self) -> None:
+        self.limited(messages=20)
+        self.flood(100)
+        self.assertEqual(len(self.fake.keys("vumi:multipart_from:*")), 20)
+        self.limited(octets=1000)
+        self.flood(100, size=50)
+        self.assertTrue(len(self.fake.keys("*")) <= 2 * 20 + 2)
+
     def test_large_parts_grew_without_bound(self) -> None:
         self.limited(octets=10_000)
         self.flood(50, size=500)
