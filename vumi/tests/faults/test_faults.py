@@ -15,6 +15,7 @@ from pathlib import Path
 from shutil import rmtree
 from typing import TYPE_CHECKING, Any, ClassVar
 
+import pika
 import pytest
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred
@@ -31,6 +32,8 @@ from vumi.components.message_store.interface import Kind, Query
 from vumi.message import TransportUserMessage
 from vumi.tests.faults.chain import HEARTBEAT, ROOT, Chain, FreezingLink
 from vumi.tests.faults.network import Phones
+from vumi.tests.faults.workers import FailingLate
+from vumi.tests.poison import NAMED_BODIES, NAMED_HEADERS
 from vumi.tests.servers import RabbitMQServer, require
 
 if TYPE_CHECKING:
@@ -135,6 +138,79 @@ def _queue_deleted(test: FaultTestCase) -> None:
     test.server.rabbitmqctl("delete_queue", "--vhost", "/develop", "--if-empty", "app.inbound")
 
 
+def _pika(test: FaultTestCase) -> pika.BlockingConnection:
+    return pika.BlockingConnection(pika.URLParameters(test.server.url()))
+
+
+def _poisoned(test: FaultTestCase) -> None:
+    """Whatever has stopped a queue once, three times over, with headers of every kind."""
+    connection = _pika(test)
+    channel = connection.channel()
+    # What is a message after all makes the application fail.
+    bodies = [body.replace(b'"content":"x"', b'"content":"raise"') for body in NAMED_BODIES]
+    headers: list[Any] = [None, *NAMED_HEADERS]
+    for number, body in enumerate(3 * bodies):
+        if b"lone" not in body:
+            properties = pika.BasicProperties(headers=headers[number % len(headers)])
+            channel.basic_publish("", "app.inbound", body, properties)
+    connection.close()
+
+
+def _with_poison(take: Callable[[Any], Any]) -> Callable[[FaultTestCase], None]:
+    """Have no dead letter of the application taken, and give it poison."""
+
+    def break_it(test: FaultTestCase) -> None:
+        told = test.log_of("application").count(GIVEN_UP)
+        connection = _pika(test)
+        channel = connection.channel()
+        channel.queue_delete(DEAD)
+        take(channel)
+        for number in range(5):
+            channel.basic_publish("", "app.inbound", b"poison %d" % number)
+        # The broker's heartbeats have to be answered meanwhile.
+        while test.log_of("application").count(GIVEN_UP) < told + 5:
+            connection.sleep(0.1)
+        connection.channel().queue_delete(DEAD)
+        connection.close()
+
+    return break_it
+
+
+def _locked(channel: Any) -> None:
+    channel.queue_declare(DEAD, exclusive=True)
+
+
+def _full(channel: Any) -> None:
+    full = {"x-max-length": 0, "x-overflow": "reject-publish"}
+    channel.queue_declare(DEAD, durable=True, arguments=full)
+
+
+def _published_late(test: FaultTestCase) -> None:
+    connection = _pika(test)
+    channel = connection.channel()
+    for number in range(LATE):
+        channel.basic_publish("", "app.inbound", user_message(str(FailingLate.FIRST + number)))
+    connection.close()
+    end = time.monotonic() + PATIENCE
+    while test.log_of("application").count(DIES) < LATE and time.monotonic() < end:
+        time.sleep(0.1)
+
+
+def user_message(content: str) -> bytes:
+    return TransportUserMessage(
+        to_addr="8864",
+        from_addr=f"+{content}",
+        content=content,
+        transport_name="net",
+        transport_type="sms",
+    ).to_bytes()
+
+
+DEAD = dead_letter_queue("app.inbound")
+DIES, GIVEN_UP = "becomes a dead letter", "is given up"
+#: How many replies fail after their handler has ended.
+LATE = 20
+
 CRASH = "what the crashed worker had in hand"
 RESENT = "publishes whose confirmation was lost"
 
@@ -181,6 +257,13 @@ FAULTS = {
     ),
     "memory_alarm": Fault(
         "memory alarm blocks publishers for 3 s", _memory_alarm, ("transport", ALARM)
+    ),
+    "hostile": Fault("99 hostile messages among them", _poisoned, ("application", DIES)),
+    "dead_letters_locked": Fault(
+        "dead letters can't be written: locked", _with_poison(_locked), ("application", GIVEN_UP)
+    ),
+    "dead_letters_full": Fault(
+        "dead letters can't be written: full", _with_poison(_full), ("application", GIVEN_UP)
     ),
     # What is in a queue goes with it, and RabbitMQ confirms even what is just being put into one
     # that is being deleted: so it happens while the queue is empty.
@@ -312,13 +395,33 @@ class StoreFaultTests(FaultTestCase):
         return {kind: sorted(lines) for kind, lines in found.items()}
 
 
+class LateFaultTests(FaultTestCase):
+    """The application's replies pass a middleware that takes its time."""
+
+    application: ClassVar[dict[str, Any]] = {
+        "middleware": [{"late": "vumi.tests.faults.workers.FailingLate"}]
+    }
+
+    def test_replies_that_fail_late(self) -> Deferred[None]:
+        """What they answer becomes a dead letter, although no handler waits for them."""
+        return Deferred.fromCoroutine(self._fail_late())
+
+    async def _fail_late(self) -> None:
+        title = f"{LATE} replies fail after their handler's end"
+        await self.go_through(Fault(title, _published_late, ("application", DIES)))
+        broker = AmqpBroker(BrokerAddress.from_url(self.server.url()), reactor)
+        await broker.start()
+        self.addCleanup(broker.stop)
+        self.assertEqual(await broker.depth(DEAD), LATE)
+
+
 class FaultTests(FaultTestCase):
     """What may go wrong with the broker and the workers."""
 
     @classmethod
     def tearDownClass(cls) -> None:
         super().tearDownClass()
-        if os.environ.get("VUMI_UPDATE_DOCS") and len(cls.rows) == len(FAULTS) + 2:
+        if os.environ.get("VUMI_UPDATE_DOCS") and len(cls.rows) == len(FAULTS) + 3:
             write_table(cls.rows)
 
     async def test_poison(self) -> None:
@@ -329,15 +432,6 @@ class FaultTests(FaultTestCase):
         self.addCleanup(broker.stop)
         await broker.declare_exchange(Exchange("vumi"))
         phones.send(MESSAGES, RATE)
-
-        def user_message(content: str) -> bytes:
-            return TransportUserMessage(
-                to_addr="8864",
-                from_addr=f"+{content}",
-                content=content,
-                transport_name="net",
-                transport_type="sms",
-            ).to_bytes()
 
         poison = {
             b"\xffnot JSON": "invalid-message",

@@ -19,6 +19,7 @@ from twisted.protocols.basic import LineReceiver
 
 from vumi.application import ApplicationWorker
 from vumi.config import ConfigInt
+from vumi.middleware import BaseMiddleware
 from vumi.tasks import on_outcome
 from vumi.transports import Transport, TransportConfig
 from vumi.worker import BaseWorker
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
     from vumi.message import TransportUserMessage
 
-__all__ = ["Application", "NumbersTransport", "Relay"]
+__all__ = ["Application", "FailingLate", "NumbersTransport", "Relay"]
 
 
 class NumbersTransportConfig(TransportConfig):
@@ -144,6 +145,18 @@ class Relay(BaseWorker):
 
     def setup_worker(self) -> Any:
         return self.unpause_connectors()
+
+
+class FailingLate(BaseMiddleware):
+    """Takes its time with every reply, and fails with those to numbers from :attr:`FIRST` on."""
+
+    FIRST: ClassVar = 1_000_000
+
+    async def handle_publish_outbound(self, message: Any, connector_name: str) -> Any:
+        await deferLater(self.worker.clock, 0.01, lambda: None)
+        if int(message["content"]) >= self.FIRST:
+            raise ValueError("told to fail late")
+        return message
 
 
 class Application(ApplicationWorker):
