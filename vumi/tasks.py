@@ -35,6 +35,7 @@ __all__ = [
     "settle",
     "take_unheard_failure",
     "to_wait_for",
+    "when_ended",
 ]
 
 P = ParamSpec("P")
@@ -188,6 +189,23 @@ def on_outcome(
 ) -> None:
     """Have one of two callables called with a Deferred's outcome; nobody else waits for it."""
     _ = deferred.addCallbacks(callback, errback)
+
+
+def when_ended(deferred: Deferred[Any]) -> Deferred[None]:
+    """A Deferred of its own for each caller that waits for another one to end.
+
+    :returns: Fires with ``None`` when the other one has its result or failure, which it keeps.
+        Cancelling it does not cancel the other one.
+    """
+    ended: Deferred[None] = Deferred(lambda _: None)
+
+    def tell(result: Any) -> Any:
+        if not ended.called:
+            ended.callback(None)
+        return result
+
+    _ = deferred.addBoth(tell)
+    return ended
 
 
 def in_background(work: Awaitable[Any] | Coroutine[Any, Any, Any], log: Logger, what: str) -> None:

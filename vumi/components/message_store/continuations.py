@@ -17,7 +17,7 @@ from vumi.errors import StoreError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["continuation", "position"]
+__all__ = ["check_limit", "continuation", "position"]
 
 _FINGERPRINT_BYTES = 6
 
@@ -55,6 +55,15 @@ def position(question: Sequence[Any], text: str, *types: type[int | str]) -> tup
     if fingerprint != _fingerprint(question):
         raise StoreError("This continuation belongs to another page: start again without it.")
     return tuple(where)
+
+
+def check_limit(limit: int) -> None:
+    """Refuse a limit of a page that is below 1.
+
+    :raises StoreError: It is.
+    """
+    if limit < 1:
+        raise StoreError(f"The limit of a page is at least 1, not {limit}.")
 
 
 def _fingerprint(question: Sequence[Any]) -> str:

@@ -19,7 +19,7 @@ from vumi.components.message_store.base import StorePart, as_datetime
 from vumi.components.message_store.interface import Kind, Order, Query
 from vumi.errors import StoreError
 from vumi.payload import utc_now
-from vumi.tasks import deferred, in_background
+from vumi.tasks import deferred, in_background, when_ended
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -180,10 +180,7 @@ class Purge:
         if self._pausing is not None:
             self._pausing.cancel()
         if self._running is not None:
-            # A Deferred of its own: waiting must not consume the result.
-            done: Deferred[None] = Deferred()
-            _ = self._running.addBoth(lambda _: done.callback(None))
-            await done
+            await when_ended(self._running)
 
     def _run(self) -> Deferred[Any]:
         self._running = Deferred.fromCoroutine(self._purge_and_tell())

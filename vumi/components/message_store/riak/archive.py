@@ -18,7 +18,7 @@ from twisted.internet.defer import Deferred, fail
 from twisted.logger import Logger
 from zope.interface import implementer
 
-from vumi.components.message_store.continuations import continuation, position
+from vumi.components.message_store.continuations import check_limit, continuation, position
 from vumi.components.message_store.interface import (
     Batch,
     CurrentTag,
@@ -59,6 +59,7 @@ from vumi.components.message_store.riak.url import parse_riak_url
 from vumi.errors import StoreError
 from vumi.named_locks import NamedLocks
 from vumi.payload import format_vumi_date, parse_timestamp
+from vumi.tasks import when_ended
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Coroutine, Sequence
@@ -168,27 +169,11 @@ class RiakArchive:
         if self._closing is None:
             self._is_open = False
             self._closing = Deferred.fromCoroutine(self._close())
-        # A new one for everybody: what one of them does with it must not be the others' concern.
-        done: Deferred[None] = Deferred()
-
-        def tell(result: Any) -> Any:
-            done.callback(None)
-            return result
-
-        _ = self._closing.addBoth(tell)
-        return done
+        return when_ended(self._closing)
 
     async def _close(self) -> None:
         while self._working:
-            finished: Deferred[None] = Deferred()
-            working = next(iter(self._working))
-
-            def tell(result: Any, finished: Deferred[None] = finished) -> Any:
-                finished.callback(None)
-                return result
-
-            _ = working.addBoth(tell)
-            await finished
+            await when_ended(next(iter(self._working)))
         await self._client.close()
 
     def _do(self, make: Callable[..., Coroutine[Any, Any, T]], *args: Any) -> Deferred[T]:
@@ -231,7 +216,7 @@ class RiakArchive:
         return self._do(self._list_batches, limit, continuation)
 
     async def _list_batches(self, limit: int, given: str | None) -> Page:
-        _check_limit(limit)
+        check_limit(limit)
         question = ("batches",)
         found: list[Batch] = []
         (last,) = position(question, given, str) if given is not None else ("",)
@@ -378,7 +363,7 @@ class RiakArchive:
         start: datetime | None = None,
         end: datetime | None = None,
     ) -> Page:
-        _check_limit(limit)
+        check_limit(limit)
         after = None if given is None else position(question, given, str, str)
         hits = await self._listings.page(
             listing, limit + 1, order, start=start, end=end, after=cast("Any", after)
@@ -413,7 +398,7 @@ class RiakArchive:
         return self._do(self._searched, query, order, limit, continuation)
 
     async def _searched(self, query: Query, order: Order, limit: int, given: str | None) -> Page:
-        _check_limit(limit)
+        check_limit(limit)
         return await self._search.search(query, order, limit, given)
 
     # Counts
@@ -451,7 +436,7 @@ class RiakArchive:
     async def _erase(
         self, erase: Callable[..., Coroutine[Any, Any, int]], what: Any, limit: int, dry_run: bool
     ) -> int:
-        _check_limit(limit)
+        check_limit(limit)
         return await erase(what, limit, dry_run)
 
     def acquire_lock(self, name: str, owner: str, seconds: float) -> Deferred[bool]:
@@ -475,11 +460,6 @@ class RiakArchive:
 
 def _entry(hit: Hit) -> Entry:
     return Entry(hit.key, parse_timestamp(hit.timestamp), hit.term)
-
-
-def _check_limit(limit: int) -> None:
-    if limit < 1:
-        raise StoreError(f"The limit of a page is at least 1, not {limit}.")
 
 
 def _check_message_kind(kind: Kind) -> None:

@@ -17,8 +17,8 @@ from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 from zope.interface import implementer
 
+from vumi.components.message_store.continuations import check_limit, position
 from vumi.components.message_store.continuations import continuation as make_continuation
-from vumi.components.message_store.continuations import position
 from vumi.components.message_store.interface import (
     Batch,
     BatchStats,
@@ -44,7 +44,7 @@ from vumi.components.message_store.sql.sqlite import SqliteDatabase
 from vumi.components.message_store.sql.writes import write
 from vumi.config.redact import mask_text
 from vumi.errors import ConfigError, StoreError
-from vumi.tasks import in_background
+from vumi.tasks import in_background, when_ended
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
@@ -183,15 +183,7 @@ class SqlArchive:
         """Finish what is being written, and let go."""
         if self._closing is None:
             self._closing = Deferred.fromCoroutine(self._close())
-        # A new one for everybody: what one of them does with it must not be the others' concern.
-        done: Deferred[None] = Deferred()
-
-        def tell(result: Any) -> Any:
-            done.callback(None)
-            return result
-
-        _ = self._closing.addBoth(tell)
-        return done
+        return when_ended(self._closing)
 
     async def _close(self) -> None:
         self._is_open = False
@@ -385,7 +377,7 @@ class SqlArchive:
             many places and what is there, or ``None`` if that is gone.
         """
         try:
-            _check_limit(limit)
+            check_limit(limit)
             last = None if continuation is None else position(question, continuation, *types)
         except StoreError:
             return fail()
@@ -453,7 +445,7 @@ class SqlArchive:
         dry_run: bool,
     ) -> Deferred[int]:
         try:
-            _check_limit(limit)
+            check_limit(limit)
         except StoreError:
             return fail()
         if dry_run:
@@ -474,11 +466,6 @@ class SqlArchive:
 
 def _first(found: list[Any]) -> Any:
     return found[0] if found else None
-
-
-def _check_limit(limit: int) -> None:
-    if limit < 1:
-        raise StoreError(f"A limit is at least 1, not {limit}.")
 
 
 def _database(url: str, patience: float, timeout: float) -> Database:
