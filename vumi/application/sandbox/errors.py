@@ -1,10 +1,10 @@
-"""The error of the sandbox. Knows nothing else."""
+"""The errors of the sandbox."""
 
 from __future__ import annotations
 
 from vumi.errors import VumiError
 
-__all__ = ["SandboxError"]
+__all__ = ["CommandRefused", "SandboxError"]
 
 
 class SandboxError(VumiError):
@@ -18,3 +18,7 @@ class SandboxError(VumiError):
     def __init__(self, message: str = "", outcome: object = None) -> None:
         super().__init__(message)
         self.outcome = outcome
+
+
+class CommandRefused(VumiError):
+    """A program's command can't be carried out. The program is told the error's words."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from vumi.application.sandbox.errors import CommandRefused
 from vumi.application.sandbox.resources.declared import TEXT, Argument, DeclaredResource, answers
 from vumi.config import Config, ConfigDict
 
@@ -88,17 +89,20 @@ class FileConfigResource(DeclaredResource):
         self._keys: dict[str, str] = self.options.keys
 
     @answers(KEY, value="The value: a text, usually JSON.")
-    def handle_get(self, api: SandboxApi, command: SandboxCommand, key: str) -> SandboxCommand:
+    def handle_get(self, api: SandboxApi, command: SandboxCommand, key: str) -> dict[str, Any]:
         """Give a value. A key that is not configured is an error."""
+        return self._read(key)
+
+    def _read(self, key: str) -> dict[str, Any]:
         path = self._keys.get(key)
         if path is None:
-            return self.reply_error(command, f"Configuration key '{key}' not found")
+            raise CommandRefused(f"Configuration key '{key}' not found")
         try:
             with open(path, encoding="utf-8") as file:
-                return self.reply(command, success=True, value=file.read())
+                return {"value": file.read()}
         except (OSError, UnicodeDecodeError) as error:
             self.log.error(error, f"sandbox.{self.name}: {path} can't be read")
-            return self.reply_error(command, f"Cannot read file '{path}'")
+            raise CommandRefused(f"Cannot read file '{path}'") from error
 
 
 class ConfigResource(FileConfigResource):
@@ -115,12 +119,9 @@ class ConfigResource(FileConfigResource):
         }
 
     @answers(KEY, value="The value as JSON; what is in a file as it is there.")
-    def handle_get(self, api: SandboxApi, command: SandboxCommand, key: str) -> SandboxCommand:
+    def handle_get(self, api: SandboxApi, command: SandboxCommand, key: str) -> dict[str, Any]:
         """Give a value; null if there is none of that key."""
         for values in (self._sandboxes.get(api.sandbox_id, {}), self._values):
             if key in values:
-                return self.reply(command, success=True, value=values[key])
-        if key in self._keys:
-            found: SandboxCommand = super().handle_get(api, command)
-            return found
-        return self.reply(command, success=True, value=None)
+                return {"value": values[key]}
+        return self._read(key) if key in self._keys else {"value": None}

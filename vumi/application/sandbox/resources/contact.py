@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
-from vumi.errors import VumiError
+from vumi.application.sandbox.errors import CommandRefused
 from vumi.message import format_vumi_date
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ MAPPINGS = {"extra": "extras-", "subscription": "subscription-"}
 FIXED = ("$VERSION", "key", "user_account", "created_at")
 
 
-class ContactRefused(VumiError):
+class ContactRefused(CommandRefused):
     """A contact can't be as a program says; the words say why."""
 
 

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from vumi.application.sandbox.errors import CommandRefused
 from vumi.application.sandbox.resources.contact import (
     ADDRESS_FIELDS,
     FIXED,
     INDEXED,
     TEXT_FIELDS,
-    ContactRefused,
     changed,
     checked_texts,
     indexes_of,
@@ -29,8 +29,8 @@ from vumi.application.sandbox.resources.declared import (
     Argument,
     answers,
 )
-from vumi.application.sandbox.resources.queries import Everything, QueryError, Term, parse_query
-from vumi.application.sandbox.resources.records import Records, TooManyRecords
+from vumi.application.sandbox.resources.queries import Everything, Term, parse_query
+from vumi.application.sandbox.resources.records import Records
 from vumi.application.sandbox.resources.stored import StoredConfig, StoredResource
 from vumi.config import (
     Config,
@@ -96,6 +96,12 @@ def _index_for(query: Query) -> str | None:
     return None
 
 
+def _found(contact: Record | None, **fields: Any) -> Record:
+    if contact is None:
+        raise CommandRefused(NOT_FOUND)
+    return {"contact": told(contact), **fields}
+
+
 # The resource
 
 KEY = Argument("key", TEXT, "The contact's key.")
@@ -149,64 +155,48 @@ class ContactsResource(StoredResource):
 
     # Finding
 
-    def _field_of(self, delivery_class: str | None) -> str | None:
-        return ADDRESS_FIELDS.get(delivery_class or self.options.delivery_class)
-
-    def _found(
-        self, command: SandboxCommand, contact: Record | None, **fields: Any
-    ) -> SandboxCommand:
-        if contact is None:
-            return self.reply_error(command, NOT_FOUND)
-        return self.reply(command, success=True, contact=told(contact), **fields)
-
-    def _unsupported(
-        self, command: SandboxCommand, addr: str, delivery_class: str | None
-    ) -> SandboxCommand:
-        return self.reply_error(
-            command, f"Unsupported delivery class (got: {delivery_class} with address {addr})"
-        )
+    def _field_of(self, addr: str, delivery_class: str | None) -> str:
+        field = ADDRESS_FIELDS.get(delivery_class or self.options.delivery_class)
+        if field is None:
+            raise CommandRefused(
+                f"Unsupported delivery class (got: {delivery_class} with address {addr})"
+            )
+        return field
 
     @answers(*ADDRESS, contact=TOLD)
     async def handle_get(
         self, api: SandboxApi, command: SandboxCommand, addr: str, delivery_class: str | None
-    ) -> SandboxCommand:
+    ) -> Record:
         """Find a contact by an address; of several that have it, the one that was made first."""
-        field = self._field_of(delivery_class)
-        if field is None:
-            return self._unsupported(command, addr, delivery_class)
+        field = self._field_of(addr, delivery_class)
         index = f"{field}#{normal_address(field, addr)}"
         found = await self.records.find(self.account(api), index)
-        return self._found(command, found[0] if found else None)
+        return _found(found[0] if found else None)
 
     @answers(*ADDRESS, contact=TOLD, created="Whether it is new.")
     async def handle_get_or_create(
         self, api: SandboxApi, command: SandboxCommand, addr: str, delivery_class: str | None
-    ) -> SandboxCommand:
+    ) -> Record:
         """Find a contact by an address, or make one."""
-        field, account = self._field_of(delivery_class), self.account(api)
-        if field is None:
-            return self._unsupported(command, addr, delivery_class)
+        field, account = self._field_of(addr, delivery_class), self.account(api)
         address = normal_address(field, addr)
         index = f"{field}#{address}"
         while True:
             found = await self.records.find(account, index)
             if found:
-                return self._found(command, found[0], created=False)
+                return _found(found[0], created=False)
             contact = {**new_contact(account), field: address}
             if not indexes_of(contact):
-                return self.reply_error(command, f"'{addr}' is no address.")
-            try:
-                if await self.records.create(account, contact, unless=index):
-                    return self._found(command, contact, created=True)
-            except TooManyRecords as error:
-                return self.reply_error(command, str(error))
+                raise CommandRefused(f"'{addr}' is no address.")
+            if await self.records.create(account, contact, unless=index):
+                return _found(contact, created=True)
 
     @answers(KEY, contact=TOLD)
     async def handle_get_by_key(
         self, api: SandboxApi, command: SandboxCommand, key: str
-    ) -> SandboxCommand:
+    ) -> Record:
         """Find a contact by its key."""
-        return self._found(command, await self.records.get(self.account(api), key))
+        return _found(await self.records.get(self.account(api), key))
 
     @answers(
         Argument("query", TEXT, "What to search for, such as ``name:tha* AND groups:abc``."),
@@ -215,12 +205,9 @@ class ContactsResource(StoredResource):
     )
     async def handle_search(
         self, api: SandboxApi, command: SandboxCommand, query: str, max_keys: int | None
-    ) -> SandboxCommand:
+    ) -> Record:
         """Search contacts. Other searches than for one address look at all contacts."""
-        try:
-            parsed = parse_query(query)
-        except QueryError as error:
-            return self.reply_error(command, str(error))
+        parsed = parse_query(query)
         most = self.options.max_keys if max_keys is None else min(max_keys, self.options.max_keys)
         keys: list[str] = []
         if most > 0:
@@ -228,7 +215,7 @@ class ContactsResource(StoredResource):
                 keys.append(contact["key"])
                 if len(keys) >= most:
                     break
-        return self.reply(command, success=True, keys=keys)
+        return {"keys": keys}
 
     async def count(self, account: str, query: str | None, group: str) -> int:
         """How many members a group has.
@@ -250,68 +237,56 @@ class ContactsResource(StoredResource):
     @answers(CONTACT, contact=TOLD)
     async def handle_new(
         self, api: SandboxApi, command: SandboxCommand, contact: Record
-    ) -> SandboxCommand:
+    ) -> Record:
         """Make a contact."""
         account = self.account(api)
-        try:
-            made = changed(new_contact(account), contact)
-            await self.records.create(account, made)
-        except (ContactRefused, TooManyRecords) as error:
-            return self.reply_error(command, str(error))
-        return self._found(command, made)
+        made = changed(new_contact(account), contact)
+        await self.records.create(account, made)
+        return _found(made)
 
     async def _change(
-        self,
-        api: SandboxApi,
-        command: SandboxCommand,
-        key: str,
-        change: Callable[[Record], Record],
-    ) -> SandboxCommand:
-        try:
-            return self._found(command, await self.records.change(self.account(api), key, change))
-        except ContactRefused as error:
-            return self.reply_error(command, str(error))
+        self, api: SandboxApi, key: str, change: Callable[[Record], Record]
+    ) -> Record:
+        return _found(await self.records.change(self.account(api), key, change))
 
     @answers(CONTACT, contact=TOLD)
     async def handle_save(
         self, api: SandboxApi, command: SandboxCommand, contact: Record
-    ) -> SandboxCommand:
+    ) -> Record:
         """Keep a contact as it is told, with its key; what is left out it no longer has."""
         key = contact.get("key")
         if not isinstance(key, str):
-            return self.reply_error(command, "The contact must have its 'key'.")
+            raise CommandRefused("The contact must have its 'key'.")
 
         def replace(before: Record) -> Record:
             empty = {**new_contact(before["user_account"]), **{f: before[f] for f in FIXED[1:]}}
             return changed(empty, contact)
 
-        return await self._change(api, command, key, replace)
+        return await self._change(api, key, replace)
 
     @answers(KEY, Argument("fields", OBJECT, "Field -> its new value. Others stay."), contact=TOLD)
     async def handle_update(
         self, api: SandboxApi, command: SandboxCommand, key: str, fields: Record
-    ) -> SandboxCommand:
+    ) -> Record:
         """Change some fields of a contact."""
-        return await self._change(api, command, key, lambda before: changed(before, fields))
+        return await self._change(api, key, lambda before: changed(before, fields))
 
     @answers(KEY, Argument("fields", OBJECT, "Name -> text. Others stay."), contact=TOLD)
     async def handle_update_extras(
         self, api: SandboxApi, command: SandboxCommand, key: str, fields: Record
-    ) -> SandboxCommand:
+    ) -> Record:
         """Change what a program knows about a contact besides."""
-        return await self._update_in(api, command, key, "extra", fields)
+        return await self._update_in(api, key, "extra", fields)
 
     @answers(KEY, Argument("fields", OBJECT, "Name -> text. Others stay."), contact=TOLD)
     async def handle_update_subscriptions(
         self, api: SandboxApi, command: SandboxCommand, key: str, fields: Record
-    ) -> SandboxCommand:
+    ) -> Record:
         """Change what a contact has subscribed to."""
-        return await self._update_in(api, command, key, "subscription", fields)
+        return await self._update_in(api, key, "subscription", fields)
 
-    async def _update_in(
-        self, api: SandboxApi, command: SandboxCommand, key: str, holder: str, fields: Record
-    ) -> SandboxCommand:
+    async def _update_in(self, api: SandboxApi, key: str, holder: str, fields: Record) -> Record:
         def update(before: Record) -> Record:
             return {**before, holder: {**before[holder], **checked_texts(holder, fields)}}
 
-        return await self._change(api, command, key, update)
+        return await self._change(api, key, update)

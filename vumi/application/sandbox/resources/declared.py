@@ -13,7 +13,8 @@ A handler is declared so::
         \"""Give a value.\"""
 
 It is called with its arguments checked and by name. A program that gives others gets a failed
-reply that says which one is wrong; the handler is then not called.
+reply that says which one is wrong; the handler is then not called. It gives a reply, or the fields
+of a successful one as a dict; ``CommandRefused`` makes a failed one.
 """
 
 from __future__ import annotations
@@ -22,8 +23,10 @@ from dataclasses import dataclass
 from functools import wraps
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from vumi.application.sandbox.errors import CommandRefused
 from vumi.application.sandbox.resources.base import SandboxResource
 from vumi.config import Config
+from vumi.tasks import settle
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -144,14 +147,18 @@ def answers(*arguments: Argument, **reply: str) -> Callable[[Callable[..., Any]]
 
     def declare(handler: Callable[..., Any]) -> Callable[..., Any]:
         @wraps(handler)
-        def checked(self: SandboxResource, api: Any, command: SandboxCommand) -> Any:
+        async def checked(self: SandboxResource, api: Any, command: SandboxCommand) -> Any:
             fields = command.payload
             for argument in arguments:
                 problem = argument.problem(fields)
                 if problem is not None:
                     return self.reply_error(command, problem)
             values = {argument.name: argument.value(fields) for argument in arguments}
-            return handler(self, api, command, **values)
+            try:
+                answer = await settle(handler(self, api, command, **values))
+            except CommandRefused as error:
+                return self.reply_error(command, str(error))
+            return self.reply(command, success=True, **answer) if type(answer) is dict else answer
 
         found: Any = checked
         found.declared_arguments = arguments

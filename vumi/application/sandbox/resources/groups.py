@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, ClassVar
 from uuid import uuid4
 
+from vumi.application.sandbox.errors import CommandRefused
 from vumi.application.sandbox.resources.contacts import ContactsResource
 from vumi.application.sandbox.resources.declared import (
     TEXT,
@@ -18,8 +19,8 @@ from vumi.application.sandbox.resources.declared import (
     DeclaredResource,
     answers,
 )
-from vumi.application.sandbox.resources.queries import QueryError, parse_query
-from vumi.application.sandbox.resources.records import Records, TooManyRecords
+from vumi.application.sandbox.resources.queries import parse_query
+from vumi.application.sandbox.resources.records import Records
 from vumi.config import Config, ConfigInt, ConfigText
 from vumi.errors import ConfigError
 from vumi.message import format_vumi_date
@@ -55,6 +56,12 @@ def indexes_of(group: Record) -> list[str]:
 def told(group: Record) -> Record:
     """A group as programs are told of it."""
     return {"$VERSION": 1, **group}
+
+
+def _found(group: Record | None, **fields: Any) -> Record:
+    if group is None:
+        raise CommandRefused(NOT_FOUND)
+    return {"group": told(group), **fields}
 
 
 KEY = Argument("key", TEXT, "The group's key.")
@@ -97,44 +104,35 @@ class GroupsResource(DeclaredResource):
     def _account(self, api: SandboxApi) -> str:
         return self._contacts.account(api)
 
-    def _found(
-        self, command: SandboxCommand, group: Record | None, **fields: Any
-    ) -> SandboxCommand:
-        if group is None:
-            return self.reply_error(command, NOT_FOUND)
-        return self.reply(command, success=True, group=told(group), **fields)
-
     # Finding
 
     @answers(KEY, group=TOLD)
-    async def handle_get(
-        self, api: SandboxApi, command: SandboxCommand, key: str
-    ) -> SandboxCommand:
+    async def handle_get(self, api: SandboxApi, command: SandboxCommand, key: str) -> Record:
         """Find a group by its key."""
-        return self._found(command, await self.records.get(self._account(api), key))
+        return _found(await self.records.get(self._account(api), key))
 
     @answers(NAME, group=TOLD)
     async def handle_get_by_name(
         self, api: SandboxApi, command: SandboxCommand, name: str
-    ) -> SandboxCommand:
+    ) -> Record:
         """Find a group by its name."""
         found = await self.records.find(self._account(api), f"name#{name}")
         if len(found) > 1:
-            return self.reply_error(command, SEVERAL)
-        return self._found(command, found[0] if found else None)
+            raise CommandRefused(SEVERAL)
+        return _found(found[0] if found else None)
 
     @answers(NAME, group=TOLD, created="Whether it is new.")
     async def handle_get_or_create_by_name(
         self, api: SandboxApi, command: SandboxCommand, name: str
-    ) -> SandboxCommand:
+    ) -> Record:
         """Find a group by its name, or make one."""
         account, index = self._account(api), f"name#{name}"
         while True:
             found = await self.records.find(account, index)
             if len(found) > 1:
-                return self.reply_error(command, SEVERAL)
+                raise CommandRefused(SEVERAL)
             if found:
-                return self._found(command, found[0], created=False)
+                return _found(found[0], created=False)
             group = {
                 "key": uuid4().hex,
                 "user_account": account,
@@ -142,50 +140,39 @@ class GroupsResource(DeclaredResource):
                 "query": None,
                 "created_at": format_vumi_date(datetime.now(UTC).replace(tzinfo=None)),
             }
-            try:
-                if await self.records.create(account, group, unless=index):
-                    return self._found(command, group, created=True)
-            except TooManyRecords as error:
-                return self.reply_error(command, str(error))
+            if await self.records.create(account, group, unless=index):
+                return _found(group, created=True)
 
     @answers(groups="All groups, those made first first.")
-    async def handle_list(self, api: SandboxApi, command: SandboxCommand) -> SandboxCommand:
+    async def handle_list(self, api: SandboxApi, command: SandboxCommand) -> Record:
         """Tell all groups."""
         groups = [told(group) async for group in self.records.all(self._account(api))]
-        return self.reply(command, success=True, groups=groups)
+        return {"groups": groups}
 
     @answers(QUERY, groups="The groups that were found, those made first first.")
-    async def handle_search(
-        self, api: SandboxApi, command: SandboxCommand, query: str
-    ) -> SandboxCommand:
+    async def handle_search(self, api: SandboxApi, command: SandboxCommand, query: str) -> Record:
         """Search groups."""
-        try:
-            parsed = parse_query(query)
-        except QueryError as error:
-            return self.reply_error(command, str(error))
+        parsed = parse_query(query)
         groups = [
             told(group)
             async for group in self.records.all(self._account(api))
             if parsed.matches(group)
         ]
-        return self.reply(command, success=True, groups=groups)
+        return {"groups": groups}
 
     # Members and changes
 
     @answers(KEY, group=TOLD, count="How many contacts it has.")
     async def handle_count_members(
         self, api: SandboxApi, command: SandboxCommand, key: str
-    ) -> SandboxCommand:
+    ) -> Record:
         """Count a group's members."""
         account = self._account(api)
         group = await self.records.get(account, key)
         if group is None:
-            return self._found(command, None)
-        try:
-            count = await self._contacts.count(account, group["query"], key)
-        except QueryError as error:
-            return self.reply_error(command, str(error))
-        return self._found(command, group, count=count)
+            return _found(None)
+        count = await self._contacts.count(account, group["query"], key)
+        return _found(group, count=count)
 
     @answers(
         KEY,
@@ -201,15 +188,12 @@ class GroupsResource(DeclaredResource):
     )
     async def handle_update(
         self, api: SandboxApi, command: SandboxCommand, key: str, name: str, query: str | None
-    ) -> SandboxCommand:
+    ) -> Record:
         """Give a group another name, and a query or none."""
         if query is not None:
-            try:
-                parse_query(query)
-            except QueryError as error:
-                return self.reply_error(command, str(error))
+            parse_query(query)
 
         def change(before: Record) -> Record:
             return {**before, "name": name, "query": query}
 
-        return self._found(command, await self.records.change(self._account(api), key, change))
+        return _found(await self.records.change(self._account(api), key, change))

@@ -17,6 +17,7 @@ from twisted.web.client import RequestTransmissionFailed as TransmissionFailed
 from twisted.web.error import Error as WebError
 from twisted.web.error import SchemeNotSupported
 
+from vumi.application.sandbox.errors import CommandRefused
 from vumi.application.sandbox.resources.declared import (
     ANYTHING,
     OBJECT,
@@ -172,8 +173,8 @@ def _answers_by(method: str) -> Any:
 
     async def handle(
         self: HttpClientResource, api: SandboxApi, command: SandboxCommand, **fields: Any
-    ) -> SandboxCommand:
-        return await self._answer(api, command, method, **fields)
+    ) -> dict[str, Any]:
+        return await self._answer(api, method, **fields)
 
     handle.__doc__ = f"Make a request by the method {method}."
     handle.__name__ = f"handle_{method.lower()}"
@@ -229,16 +230,14 @@ class HttpClientResource(DeclaredResource):
 
     # One after the other
 
-    async def _answer(
-        self, api: SandboxApi, command: SandboxCommand, method: str, **fields: Any
-    ) -> SandboxCommand:
+    async def _answer(self, api: SandboxApi, method: str, **fields: Any) -> dict[str, Any]:
         sandbox_id = api.sandbox_id
         turns = self._turns.setdefault(sandbox_id, DeferredSemaphore(self._requests_at_once))
         self._asking[sandbox_id] += 1
         try:
             await turns.acquire()
             try:
-                return await self._try_request(command, method, **fields)
+                return await self._try_request(method, **fields)
             finally:
                 turns.release()
         finally:
@@ -247,15 +246,13 @@ class HttpClientResource(DeclaredResource):
                 del self._asking[sandbox_id]
                 del self._turns[sandbox_id]
 
-    async def _try_request(
-        self, command: SandboxCommand, method: str, **fields: Any
-    ) -> SandboxCommand:
+    async def _try_request(self, method: str, **fields: Any) -> dict[str, Any]:
         request = Deferred.fromCoroutine(self._request(method, **fields))
         self._requests.add(request)
         try:
-            return self.reply(command, success=True, **await request)
+            return await request
         except FAILURES as error:
-            return self.reply_error(command, self._reason(error))
+            raise CommandRefused(self._reason(error)) from error
         finally:
             self._requests.discard(request)
 

@@ -11,8 +11,8 @@ import re
 from typing import Any
 from urllib.parse import urlsplit
 
+from vumi.application.sandbox.errors import CommandRefused
 from vumi.application.sandbox.resources.tls import SSL_METHODS, VERIFY_OPTIONS
-from vumi.errors import VumiError
 
 __all__ = ["RequestRefused", "check_tls", "check_url", "checked_headers", "form", "told_body"]
 
@@ -21,7 +21,7 @@ TOKEN = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 FRAMING = frozenset(("connection", "content-length", "te", "transfer-encoding", "upgrade"))
 
 
-class RequestRefused(VumiError):
+class RequestRefused(CommandRefused):
     """What a program asks for can't be made a request; the words say why."""
 
 

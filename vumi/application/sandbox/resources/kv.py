@@ -24,6 +24,7 @@ import math
 import random
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from vumi.application.sandbox.errors import CommandRefused
 from vumi.application.sandbox.resources.declared import (
     ANYTHING,
     NUMBER,
@@ -190,8 +191,8 @@ class RedisResource(StoredResource):
         # Where keys that are gone are looked for is left to chance, so all are looked at in time.
         return [self.options.hard_limit, random.randrange(2**31)]  # noqa: S311 (no secret)
 
-    async def _is_refused(self, api: SandboxApi, done: int, count: int, is_new: int) -> bool:
-        """Whether a write was refused; tells about it in the log."""
+    async def _check(self, api: SandboxApi, done: int, count: int, is_new: int) -> None:
+        """Refuse the command if its write was refused; the log tells of the limits."""
         hard, soft = self.options.hard_limit, self.options.soft_limit
         if not done:
             await api.log(
@@ -199,13 +200,13 @@ class RedisResource(StoredResource):
                 f"(there are {count}): no more keys.",
                 logging.ERROR,
             )
-        elif is_new and count > soft:
+            raise CommandRefused(REFUSED)
+        if is_new and count > soft:
             await api.log(
                 f"Redis soft limit of {soft} keys reached for sandbox {api.sandbox_id}. Once the "
                 f"hard limit of {hard} is reached no more keys can be written.",
                 logging.WARNING,
             )
-        return not done
 
     @answers(
         KEY,
@@ -220,37 +221,36 @@ class RedisResource(StoredResource):
     )
     async def handle_set(
         self, api: SandboxApi, command: SandboxCommand, key: str, value: Any, seconds: float | None
-    ) -> SandboxCommand:
+    ) -> dict[str, Any]:
         """Keep a value, instead of what was under the key before."""
         milliseconds: str | int = ""
         if seconds is not None:
             if not 0 < seconds <= MOST_SECONDS:
-                return self.reply_error(command, "seconds must be more than 0, and not too much")
+                raise CommandRefused("seconds must be more than 0, and not too much")
             milliseconds = math.ceil(seconds * 1000)
         text = json.dumps(value)
         written = await self._set(
             self._keys(api.sandbox_id), [key, text, milliseconds, *self._limits()]
         )
-        if await self._is_refused(api, *written):
-            return self.reply_error(command, REFUSED)
-        return self.reply(command, success=True)
+        await self._check(api, *written)
+        return {}
 
     @answers(KEY, value="What is there; null if nothing is.")
     async def handle_get(
         self, api: SandboxApi, command: SandboxCommand, key: str
-    ) -> SandboxCommand:
+    ) -> dict[str, Any]:
         """Give a value."""
         text = await self.redis.get(f"{self._keys(api.sandbox_id)[2]}{key}")
         value = None if text is None else json.loads(text)
-        return self.reply(command, success=True, value=value)
+        return {"value": value}
 
     @answers(KEY, existed="Whether there was one.")
     async def handle_delete(
         self, api: SandboxApi, command: SandboxCommand, key: str
-    ) -> SandboxCommand:
+    ) -> dict[str, Any]:
         """Forget a key and its value."""
         existed = await self._delete(self._keys(api.sandbox_id), [key])
-        return self.reply(command, success=True, existed=bool(existed))
+        return {"existed": bool(existed)}
 
     @answers(
         KEY,
@@ -261,13 +261,12 @@ class RedisResource(StoredResource):
     )
     async def handle_incr(
         self, api: SandboxApi, command: SandboxCommand, key: str, amount: int
-    ) -> SandboxCommand:
+    ) -> dict[str, Any]:
         """Add to a whole number, 0 if there is none yet. When it expires stays as it was."""
         try:
             written = await self._incr(self._keys(api.sandbox_id), [key, amount, *self._limits()])
         except ResponseError as error:
-            return self.reply_error(command, str(error))
+            raise CommandRefused(str(error)) from error
         *outcome, value = written
-        if await self._is_refused(api, *outcome):
-            return self.reply_error(command, REFUSED)
-        return self.reply(command, success=True, value=value)
+        await self._check(api, *outcome)
+        return {"value": value}

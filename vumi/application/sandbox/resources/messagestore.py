@@ -9,6 +9,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from vumi.application.sandbox.errors import CommandRefused
 from vumi.application.sandbox.resources.declared import (
     NUMBER,
     TEXT_OR_NULL,
@@ -142,70 +143,61 @@ class MessageStoreResource(DeclaredResource):
         return total
 
     async def _answer(
-        self,
-        command: SandboxCommand,
-        conversation_key: str | None,
-        name: str,
-        figure: Any,
-        *args: Any,
-    ) -> SandboxCommand:
+        self, conversation_key: str | None, name: str, figure: Any, *args: Any
+    ) -> dict[str, Any]:
         batch = await self._batch(conversation_key)
         if batch is None:
-            return self.reply_error(command, "Conversation not found")
-        return self.reply(command, success=True, **{name: await figure(*args, batch)})
+            raise CommandRefused("Conversation not found")
+        return {name: await figure(*args, batch)}
 
     # Commands
 
     @answers(CONVERSATION, progress_status="Name -> number: ack, nack, sent and so on.")
     async def handle_progress_status(
         self, api: SandboxApi, command: SandboxCommand, conversation_key: str | None
-    ) -> SandboxCommand:
+    ) -> dict[str, Any]:
         """Tell what became of the messages that were sent."""
         status = self._store.batch_status
-        return await self._answer(command, conversation_key, "progress_status", status)
+        return await self._answer(conversation_key, "progress_status", status)
 
     @answers(CONVERSATION, count="How many.")
     async def handle_count_replies(
         self, api: SandboxApi, command: SandboxCommand, conversation_key: str | None
-    ) -> SandboxCommand:
+    ) -> dict[str, Any]:
         """Count the messages from users."""
-        return await self._answer(command, conversation_key, "count", self._count, "inbound")
+        return await self._answer(conversation_key, "count", self._count, "inbound")
 
     @answers(CONVERSATION, count="How many.")
     async def handle_count_sent_messages(
         self, api: SandboxApi, command: SandboxCommand, conversation_key: str | None
-    ) -> SandboxCommand:
+    ) -> dict[str, Any]:
         """Count the messages to users."""
-        return await self._answer(command, conversation_key, "count", self._count, "outbound")
+        return await self._answer(conversation_key, "count", self._count, "outbound")
 
     @answers(CONVERSATION, count="How many; of many, about how many.")
     async def handle_count_inbound_uniques(
         self, api: SandboxApi, command: SandboxCommand, conversation_key: str | None
-    ) -> SandboxCommand:
+    ) -> dict[str, Any]:
         """Count the users that wrote."""
-        return await self._answer(command, conversation_key, "count", self._uniques, "inbound")
+        return await self._answer(conversation_key, "count", self._uniques, "inbound")
 
     @answers(CONVERSATION, count="How many; of many, about how many.")
     async def handle_count_outbound_uniques(
         self, api: SandboxApi, command: SandboxCommand, conversation_key: str | None
-    ) -> SandboxCommand:
+    ) -> dict[str, Any]:
         """Count the users that were written to."""
-        return await self._answer(command, conversation_key, "count", self._uniques, "outbound")
+        return await self._answer(conversation_key, "count", self._uniques, "outbound")
 
     async def _throughput_answer(
-        self,
-        command: SandboxCommand,
-        conversation_key: str | None,
-        sample_time: float,
-        direction: str,
-    ) -> SandboxCommand:
+        self, conversation_key: str | None, sample_time: float, direction: str
+    ) -> dict[str, Any]:
         if not sample_time > 0:
-            return self.reply_error(command, "'sample_time' must be more than 0.")
+            raise CommandRefused("'sample_time' must be more than 0.")
 
         async def throughput(batch: str) -> float:
             return await self._throughput(direction, batch, sample_time)
 
-        return await self._answer(command, conversation_key, "throughput", throughput)
+        return await self._answer(conversation_key, "throughput", throughput)
 
     @answers(CONVERSATION, SAMPLE_TIME, throughput="Messages a minute.")
     async def handle_inbound_throughput(
@@ -214,9 +206,9 @@ class MessageStoreResource(DeclaredResource):
         command: SandboxCommand,
         conversation_key: str | None,
         sample_time: float,
-    ) -> SandboxCommand:
+    ) -> dict[str, Any]:
         """Tell how many messages a minute come from users."""
-        return await self._throughput_answer(command, conversation_key, sample_time, "inbound")
+        return await self._throughput_answer(conversation_key, sample_time, "inbound")
 
     @answers(CONVERSATION, SAMPLE_TIME, throughput="Messages a minute.")
     async def handle_outbound_throughput(
@@ -225,6 +217,6 @@ class MessageStoreResource(DeclaredResource):
         command: SandboxCommand,
         conversation_key: str | None,
         sample_time: float,
-    ) -> SandboxCommand:
+    ) -> dict[str, Any]:
         """Tell how many messages a minute go to users."""
-        return await self._throughput_answer(command, conversation_key, sample_time, "outbound")
+        return await self._throughput_answer(conversation_key, sample_time, "outbound")

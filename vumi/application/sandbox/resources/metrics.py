@@ -9,6 +9,7 @@ import math
 import re
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from vumi.application.sandbox.errors import CommandRefused
 from vumi.application.sandbox.figures import MetricsPublisher, metric_message
 from vumi.application.sandbox.resources.declared import (
     ANYTHING,
@@ -104,7 +105,7 @@ class MetricsResource(DeclaredResource):
         value: Any,
         agg: Any,
         store: Any,
-    ) -> SandboxCommand:
+    ) -> dict[str, Any]:
         """Publish a figure. Metric, value and agg must be given."""
         problem = _name_problem(metric, "metric") or _name_problem(store, "store")
         number = _as_number(value)
@@ -113,12 +114,12 @@ class MetricsResource(DeclaredResource):
         if problem is None and agg not in AGGREGATORS:
             problem = f"Invalid metric aggregator {_shown(agg)}."
         if problem is not None:
-            return self.reply_error(command, problem)
+            raise CommandRefused(problem)
         name = f"{self.options.metrics_prefix}.stores.{store}.{metric}"
         assert number is not None  # noqa: S101 (looked at above)
         now = wall_seconds(self.app_worker.clock)
         await self._publisher.publish_message(metric_message(name, agg, number, now))
-        return self.reply(command, success=True)
+        return {}
 
 
 def _shown(value: Any) -> str:

@@ -13,6 +13,7 @@ import json
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from vumi.application.sandbox.errors import CommandRefused
 from vumi.application.sandbox.resources.contact import normal_address
 from vumi.application.sandbox.resources.contacts import AccountConfig
 from vumi.application.sandbox.resources.declared import TEXT, Argument, answers
@@ -79,34 +80,31 @@ class OptoutResource(StoredResource):
         address = normal_address(kind, value)
         return f"optouts#{safe_id(account)}", f"{kind}:{address}"
 
-    def _told(self, command: SandboxCommand, text: str | None) -> SandboxCommand:
+    def _told(self, text: str | None) -> dict[str, Any]:
         noted = {} if text is None else json.loads(text)
-        return self.reply(
-            command,
-            success=True,
-            opted_out=text is not None,
-            created_at=noted.get("created_at"),
-            message_id=noted.get("message"),
-        )
+        return {
+            "opted_out": text is not None,
+            "created_at": noted.get("created_at"),
+            "message_id": noted.get("message"),
+        }
 
-    def _refusal(self, command: SandboxCommand) -> SandboxCommand | None:
-        if self.options.can_manage_optouts:
-            return None
-        return self.reply_error(command, "Account not allowed to manage optouts.")
+    def _must_manage(self) -> None:
+        if not self.options.can_manage_optouts:
+            raise CommandRefused("Account not allowed to manage optouts.")
 
     @answers(*ADDRESS, **TOLD)
     async def handle_status(
         self, api: SandboxApi, command: SandboxCommand, address_type: str, address_value: str
-    ) -> SandboxCommand:
+    ) -> dict[str, Any]:
         """Tell whether an address is opted out."""
         text = await self.redis.hget(*self._place(api, address_type, address_value))
-        return self._told(command, text)
+        return self._told(text)
 
     @answers(count="How many.")
-    async def handle_count(self, api: SandboxApi, command: SandboxCommand) -> SandboxCommand:
+    async def handle_count(self, api: SandboxApi, command: SandboxCommand) -> dict[str, Any]:
         """Count the addresses that are opted out."""
         count = await self.redis.hlen(self._place(api)[0])
-        return self.reply(command, success=True, count=count)
+        return {"count": count}
 
     @answers(
         *ADDRESS, _key("message_id", "The id of the message by which it was asked for."), **TOLD
@@ -118,26 +116,22 @@ class OptoutResource(StoredResource):
         address_type: str,
         address_value: str,
         message_id: str,
-    ) -> SandboxCommand:
+    ) -> dict[str, Any]:
         """Opt an address out."""
-        refusal = self._refusal(command)
-        if refusal is not None:
-            return refusal
+        self._must_manage()
         now = format_vumi_date(datetime.now(UTC).replace(tzinfo=None))
         value = json.dumps({"created_at": now, "message": message_id})
         place, field = self._place(api, address_type, address_value)
         noted = await self._note([place], [field, value, self.options.optouts_limit])
         if noted is None:
-            return self.reply_error(command, "Too many optouts")
-        return self._told(command, noted)
+            raise CommandRefused("Too many optouts")
+        return self._told(noted)
 
     @answers(*ADDRESS, **TOLD)
     async def handle_cancel_optout(
         self, api: SandboxApi, command: SandboxCommand, address_type: str, address_value: str
-    ) -> SandboxCommand:
+    ) -> dict[str, Any]:
         """Opt an address in again."""
-        refusal = self._refusal(command)
-        if refusal is not None:
-            return refusal
+        self._must_manage()
         await self.redis.hdel(*self._place(api, address_type, address_value))
-        return self._told(command, None)
+        return self._told(None)

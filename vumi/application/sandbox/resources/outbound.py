@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from vumi.application.sandbox.errors import CommandRefused
 from vumi.application.sandbox.resources.declared import (
     BOOLEAN,
     OBJECT,
@@ -117,22 +118,20 @@ class OutboundResource(DeclaredResource):
 
     # What may be wrong
 
-    def _metadata_problem(self, metadata: dict[str, Any] | None) -> str | None:
+    def _check_metadata(self, metadata: dict[str, Any] | None) -> None:
         allowed = self.options.allowed_helper_metadata
         if not metadata:
-            return None
+            return
         if not allowed:
-            return "'helper_metadata' is not allowed"
+            raise CommandRefused("'helper_metadata' is not allowed")
         if not set(metadata) <= set(allowed):
             names = ", ".join(sorted(allowed))
-            return f"'helper_metadata' may only contain the following keys: {names}"
-        return None
+            raise CommandRefused(f"'helper_metadata' may only contain the following keys: {names}")
 
-    def _endpoint_problem(self, endpoint: str) -> str | None:
+    def _check_endpoint(self, endpoint: str) -> None:
         allowed = self.app_worker.ALLOWED_ENDPOINTS
-        if allowed is None or endpoint in allowed:
-            return None
-        return f"Endpoint '{endpoint}' not configured"
+        if allowed is not None and endpoint not in allowed:
+            raise CommandRefused(f"Endpoint '{endpoint}' not configured")
 
     # Replies
 
@@ -140,54 +139,49 @@ class OutboundResource(DeclaredResource):
         self,
         reply: Any,
         api: SandboxApi,
-        command: SandboxCommand,
         content: str | None,
         in_reply_to: str,
         continue_session: bool,
         helper_metadata: dict[str, Any] | None,
-    ) -> SandboxCommand:
+    ) -> dict[str, Any]:
+        self._check_metadata(helper_metadata)
         original = api.get_inbound_message(in_reply_to)
-        problem = self._metadata_problem(helper_metadata)
-        if problem is None and original is None:
-            problem = f"Could not find original message with id: '{in_reply_to}'"
-        if original is None or problem is not None:
-            return self.reply_error(command, problem or "")
+        if original is None:
+            raise CommandRefused(f"Could not find original message with id: '{in_reply_to}'")
         metadata = copy_payload(original.get("helper_metadata") or {})
         metadata.update(helper_metadata or {})
         await reply(original, content, continue_session=continue_session, helper_metadata=metadata)
-        return self.reply(command, success=True)
+        return {}
 
     @answers(CONTENT, IN_REPLY_TO, CONTINUE_SESSION, HELPER_METADATA)
     async def handle_reply_to(
         self, api: SandboxApi, command: SandboxCommand, **fields: Any
-    ) -> SandboxCommand:
+    ) -> dict[str, Any]:
         """Reply to the user."""
-        return await self._reply(self.app_worker.reply_to, api, command, **fields)
+        return await self._reply(self.app_worker.reply_to, api, **fields)
 
     @answers(CONTENT, IN_REPLY_TO, CONTINUE_SESSION, HELPER_METADATA)
     async def handle_reply_to_group(
         self, api: SandboxApi, command: SandboxCommand, **fields: Any
-    ) -> SandboxCommand:
+    ) -> dict[str, Any]:
         """Reply to the whole group that the message came through."""
-        return await self._reply(self.app_worker.reply_to_group, api, command, **fields)
+        return await self._reply(self.app_worker.reply_to_group, api, **fields)
 
     # Messages that are no replies
 
     async def _send(
         self,
-        command: SandboxCommand,
         content: str | None,
         to_addr: str,
         endpoint: str,
         helper_metadata: dict[str, Any] | None,
-    ) -> SandboxCommand:
-        problem = self._metadata_problem(helper_metadata) or self._endpoint_problem(endpoint)
-        if problem is not None:
-            return self.reply_error(command, problem)
+    ) -> dict[str, Any]:
+        self._check_metadata(helper_metadata)
+        self._check_endpoint(endpoint)
         await self.app_worker.send_to(
             to_addr, content, endpoint=endpoint, helper_metadata=dict(helper_metadata or {})
         )
-        return self.reply(command, success=True)
+        return {}
 
     @answers(
         CONTENT,
@@ -204,16 +198,16 @@ class OutboundResource(DeclaredResource):
     )
     async def handle_send_to(
         self, api: SandboxApi, command: SandboxCommand, **fields: Any
-    ) -> SandboxCommand:
+    ) -> dict[str, Any]:
         """Send a message that is no reply."""
-        return await self._send(command, **fields)
+        return await self._send(**fields)
 
     @answers(CONTENT, TO_ADDR, ENDPOINT, HELPER_METADATA)
     async def handle_send_to_endpoint(
         self, api: SandboxApi, command: SandboxCommand, **fields: Any
-    ) -> SandboxCommand:
+    ) -> dict[str, Any]:
         """Send a message that is no reply to an endpoint."""
-        return await self._send(command, **fields)
+        return await self._send(**fields)
 
     @answers(
         Argument("tagpool", TEXT, "The tag's pool."),
@@ -229,12 +223,12 @@ class OutboundResource(DeclaredResource):
         tag: str,
         content: str | None,
         to_addr: str,
-    ) -> SandboxCommand:
+    ) -> dict[str, Any]:
         """Send a message that is no reply, by a tag that the resource's option ``tags`` has."""
         endpoint = self.options.tags.get(tagpool, {}).get(tag)
         if endpoint is None:
-            return self.reply_error(command, f"Tag ('{tagpool}', '{tag}') not configured")
+            raise CommandRefused(f"Tag ('{tagpool}', '{tag}') not configured")
         fields: dict[str, Any] = {}
         TaggingMiddleware.add_tag_to_payload(fields, (tagpool, tag))
         await self.app_worker.send_to(to_addr, content, endpoint=endpoint, **fields)
-        return self.reply(command, success=True)
+        return {}

@@ -17,7 +17,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
-from vumi.errors import VumiError
+from vumi.application.sandbox.errors import CommandRefused
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -41,7 +41,7 @@ _TOKEN = re.compile(
 )
 
 
-class QueryError(VumiError):
+class QueryError(CommandRefused):
     """A query can't be understood; the words say where."""
 
 

@@ -21,6 +21,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+from vumi.application.sandbox.errors import CommandRefused
 from vumi.application.sandbox.resources.stored import safe_id
 from vumi.errors import StoreError
 
@@ -58,7 +59,7 @@ return redis.call('HMGET', KEYS[1], unpack(keys))
 """
 
 
-class TooManyRecords(StoreError):
+class TooManyRecords(StoreError, CommandRefused):
     """An account has as many records as it may have."""
 
 
