@@ -11,8 +11,6 @@
 (function (host, settingsText, library) {
     'use strict';
 
-    const { EventEmitter, Buffer, util, assert, show, format } = library;
-
     const { parse, stringify } = JSON;
     const { apply } = Reflect;
     const { create, defineProperty } = Object;
@@ -35,6 +33,9 @@
         if (typeof answer === 'string' && answer[0] === 'E') { throw new Error(answer.slice(1)); }
         return answer;
     }
+
+    const { EventEmitter, Buffer, util, assert, show, format } = library(
+        (kind, encoding, text) => answerOf(ask(kind, encoding + '\n' + text, 0)).slice(1));
 
     if (settings.contexts) {
         // By these a script could come to life again when its message is long over.

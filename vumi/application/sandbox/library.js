@@ -1,8 +1,11 @@
 // What modules of Node's time expect to find: events, util, assert and Buffer, as far as packages
 // for applications use them. Evaluated inside the script's own context, like context.js, which
-// hands it to modules; knows nothing of either.
-(function () {
+// hands it to modules; knows nothing of either. `convert` is what makes bytes of texts and back:
+// bytes are then strings with a character for each.
+(function (convert) {
     'use strict';
+
+    const { stringify } = JSON;
 
     // Texts of values
 
@@ -10,7 +13,7 @@
         if (typeof value === 'string') { return value; }
         if (value instanceof Error) { return String(value.stack); }
         try {
-            const text = stringify(value, null, 2);
+            const text = stringify(value);
             return text === undefined ? String(value) : text;
         } catch (_error) {
             return String(value);
@@ -97,104 +100,20 @@
 
     // Bytes: as much of Buffer as modules use to turn texts into others.
 
-    const BASE64 = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/';
-
     function encodingOf(name) {
-        const found = String(name === undefined ? 'utf8' : name).toLowerCase().replace('-', '');
-        if (!['utf8', 'base64', 'base64url', 'hex', 'latin1', 'binary', 'ascii'].includes(found)) {
-            throw new TypeError('Unknown encoding: ' + name);
-        }
+        const found = name === undefined ? 'utf8' : String(name);
+        if (!Buffer.isEncoding(found)) { throw new TypeError('Unknown encoding: ' + found); }
         return found;
     }
 
-    function utf8Bytes(text) {
-        const bytes = [];
-        for (const letter of text) {
-            let code = letter.codePointAt(0);
-            if (code >= 0xD800 && code < 0xE000) { code = 0xFFFD; }
-            if (code < 0x80) {
-                bytes.push(code);
-            } else if (code < 0x800) {
-                bytes.push(0xC0 | code >> 6, 0x80 | code & 63);
-            } else if (code < 0x10000) {
-                bytes.push(0xE0 | code >> 12, 0x80 | code >> 6 & 63, 0x80 | code & 63);
-            } else {
-                bytes.push(0xF0 | code >> 18, 0x80 | code >> 12 & 63, 0x80 | code >> 6 & 63,
-                    0x80 | code & 63);
-            }
-        }
-        return bytes;
-    }
-
-    function utf8Text(bytes) {
-        let text = '';
-        for (let at = 0; at < bytes.length;) {
-            const first = bytes[at];
-            const more = first < 0x80 ? 0 : first >= 0xC2 && first < 0xE0 ? 1
-                : first >= 0xE0 && first < 0xF0 ? 2 : first >= 0xF0 && first < 0xF5 ? 3 : -1;
-            let code = more <= 0 ? first : first & 0x3F >> more;
-            let good = more >= 0;
-            let used = 1;
-            for (; good && used <= more; used += 1) {
-                const next = bytes[at + used];
-                if (next === undefined || (next & 0xC0) !== 0x80) { good = false; break; }
-                code = code << 6 | next & 63;
-            }
-            good = good && code < 0x110000 && !(code >= 0xD800 && code < 0xE000) &&
-                !(more === 2 && code < 0x800) && !(more === 3 && code < 0x10000);
-            text += good ? String.fromCodePoint(code) : '\uFFFD';
-            at += used;
-        }
-        return text;
-    }
-
-    function base64Bytes(text) {
-        const bytes = [];
-        let held = 0;
-        let bits = 0;
-        for (const letter of text.replace(/-/g, '+').replace(/_/g, '/')) {
-            const value = BASE64.indexOf(letter);
-            if (letter === '=') { break; }
-            if (value < 0) { continue; }
-            held = (held << 6 | value) & 0xFFFFFF;
-            bits += 6;
-            if (bits >= 8) { bits -= 8; bytes.push(held >> bits & 255); }
-        }
-        return bytes;
-    }
-
-    function base64Text(bytes) {
-        let text = '';
-        for (let at = 0; at < bytes.length; at += 3) {
-            const group = bytes[at] << 16 | (bytes[at + 1] || 0) << 8 | (bytes[at + 2] || 0);
-            for (let letter = 0; letter < 4; letter += 1) {
-                text += at + letter > bytes.length ? '=' : BASE64[group >> 18 - 6 * letter & 63];
-            }
-        }
-        return text;
-    }
-
     function bytesOf(text, encoding) {
-        switch (encodingOf(encoding)) {
-        case 'utf8': return utf8Bytes(text);
-        case 'hex': return (text.match(/^([0-9a-f]{2})*/i)[0].match(/../g) || [])
-            .map(pair => parseInt(pair, 16));
-        case 'base64': case 'base64url': return base64Bytes(text);
-        default: return Array.from(text, letter => letter.charCodeAt(0) & 255);
-        }
+        return Array.from(convert('bytes', encodingOf(encoding), text), one => one.charCodeAt(0));
     }
 
     class Bytes extends Uint8Array {
         toString(encoding, start, end) {
-            const bytes = this.subarray(start, end);
-            switch (encodingOf(encoding)) {
-            case 'utf8': return utf8Text(bytes);
-            case 'hex': return Array.from(bytes, byte => (byte + 256).toString(16).slice(1)).join('');
-            case 'base64': return base64Text(bytes);
-            case 'base64url': return base64Text(bytes)
-                .replace(/\+/g, '-').replace(/\//g, '_').replace(/=/g, '');
-            default: return Array.from(bytes, byte => String.fromCharCode(byte)).join('');
-            }
+            const bytes = Array.from(this.subarray(start, end), one => String.fromCharCode(one));
+            return convert('text', encodingOf(encoding), bytes.join(''));
         }
         equals(other) {
             return this.length === other.length && this.every((byte, at) => byte === other[at]);
@@ -213,9 +132,7 @@
     Buffer.isBuffer = value => value instanceof Bytes;
     Buffer.byteLength = (value, encoding) => Buffer.from(value, encoding).length;
     Buffer.concat = list => Bytes.from([].concat(...list.map(part => Array.from(part))));
-    Buffer.isEncoding = name => {
-        try { return !!encodingOf(name); } catch (_error) { return false; }
-    };
+    Buffer.isEncoding = name => typeof name === 'string' && convert('encoding', name, '') === 'yes';
 
     // util and assert
 

@@ -103,6 +103,12 @@ function checkedLine(text) {
     return JSON.stringify(command) + '\n';
 }
 
+// What is before the first line's end, and what is after it.
+function halves(text) {
+    const end = text.indexOf('\n');
+    return [text.slice(0, end), text.slice(end + 1)];
+}
+
 // Scripts and modules
 
 // The source can't be compiled. The message is the whole text for the log.
@@ -252,7 +258,7 @@ class Session {
         const ask = (kind, text, number) => this.answer(kind, text, number);
         Object.setPrototypeOf(ask, null);
         Object.freeze(ask);
-        const library = libraryScript.runInContext(this.context)();
+        const library = libraryScript.runInContext(this.context);
         const settings = JSON.stringify({
             own: OWN_MODULES,
             granted: Object.fromEntries(this.granted.map(name => [name, true])),
@@ -331,8 +337,7 @@ class Session {
     do_over(_text, id) { this.timers.delete(id); }
 
     do_resolve(text) {
-        const end = text.indexOf('\n');
-        const [parent, name] = [text.slice(0, end), text.slice(end + 1)];
+        const [parent, name] = halves(text);
         const bare = name.replace(/^node:/, '');
         if (isBuiltin(name)) {
             if (this.granted.includes(bare)) { return 'R' + bare; }
@@ -365,6 +370,19 @@ class Session {
         const [name, key, args] = JSON.parse(text);
         return 'J' + JSON.stringify(PLAIN_MODULES.get(name).get(key)(...args));
     }
+
+    // Bytes are told as texts with one character for each.
+    do_bytes(text) {
+        const [encoding, value] = halves(text);
+        return 'T' + Buffer.from(value, encoding).toString('latin1');
+    }
+
+    do_text(text) {
+        const [encoding, value] = halves(text);
+        return 'T' + Buffer.from(value, 'latin1').toString(encoding);
+    }
+
+    do_encoding(text) { return Buffer.isEncoding(halves(text)[0]) ? 'Tyes' : 'Tno'; }
 
     do_crash(text) {
         // Before the message is there it is kept, to be told as what became of the message.

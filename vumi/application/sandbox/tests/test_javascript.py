@@ -251,6 +251,33 @@ class TestApplications(NodeCase):
         await self.send("hello")
         self.assertEqual(self.answers(), ["undefined,eMOp,4,EventEmitter"])
 
+    async def test_objects_are_shown_and_compared_and_texts_are_bytes_in_all_encodings(
+        self,
+    ) -> None:
+        script = """
+        api.on_inbound_message = function (command) {
+            var texts = [util.format('%s %j', {a: [1]}, {b: 2})], same = util.isDeepStrictEqual;
+            texts.push(same({a: 1}, {a: 1}), same({a: 1}, {a: 2}));
+            assert.deepEqual({a: 1}, {a: 1});
+            try { assert.deepEqual({a: 1}, {a: 2}); } catch (error) { texts.push(error.name); }
+            var names = ['utf8', 'UTF-8', 'base64', 'base64url', 'hex', 'latin1', 'ucs2'];
+            names.forEach(function (name) {
+                var bytes = Buffer.from('\\u00e9\\ud83d\\ude00', name === 'hex' ? 'utf8' : name);
+                texts.push(Buffer.from('\\u20ac').toString(name), bytes.length);
+            });
+            texts.push(Buffer.from('_-8', 'base64url').toString('hex'), Buffer.isEncoding('none'));
+            try { Buffer.from('x', 'none'); } catch (error) { texts.push(error.message); }
+            this.request('outbound.reply_to', {
+                content: texts.join(' '), in_reply_to: command.msg.message_id,
+            }, function () { this.done(); });
+        };"""
+        context = "{Buffer: Buffer, util: require('util'), assert: require('assert')}"
+        await self.start(javascript=script, app_context=context)
+        await self.send("hello")
+        shown = '{"a":[1]} {"b":2} true false AssertionError'
+        texts = "\u20ac 6 \u20ac 6 4oKs 0 4oKs 0 e282ac 6 \u00e2\u0082\u00ac 3 \u82e2 6"
+        self.assertEqual(self.answers(), [f"{shown} {texts} ffef false Unknown encoding: none"])
+
 
 class TestApplicationsByContext(TestApplications):
     isolation = "context"
