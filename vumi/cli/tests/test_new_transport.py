@@ -51,6 +51,10 @@ def run_tests(module_name: str) -> unittest.TestResult:
     return result
 
 
+def tracebacks(result: unittest.TestResult) -> str:
+    return "\n".join(text for _, text in result.failures + result.errors)
+
+
 @pytest.mark.parametrize("family", FAMILIES)
 def test_what_is_written_passes_its_tests_and_keeps_the_rules(
     family: str, folder: Path, monkeypatch: pytest.MonkeyPatch
@@ -61,7 +65,7 @@ def test_what_is_written_passes_its_tests_and_keeps_the_rules(
     assert "    python -m pytest pigeon_post\n" in output
     result = run_tests("pigeon_post.tests.test_pigeon_post")
     assert result.testsRun >= 8
-    assert result.failures + result.errors == []
+    assert result.failures + result.errors == [], tracebacks(result)
     entry = Entry("pigeon_post", "pigeon_post", folder)
     assert list(map(str, entry.problems())) == []
     assert entry.facts.directions == "in and out"
@@ -81,7 +85,7 @@ def test_in_a_tree_with_transports_it_becomes_one_of_them(
     monkeypatch.setattr(vumi.transports, "__path__", path)
     try:
         result = run_tests("vumi.transports.pigeon.tests.test_pigeon")
-        assert result.failures + result.errors == []
+        assert result.failures + result.errors == [], tracebacks(result)
         entry = Entry("pigeon", "vumi.transports.pigeon", folder)
         assert list(map(str, entry.problems())) == []
     finally:

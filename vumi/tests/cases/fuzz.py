@@ -124,7 +124,7 @@ def _spoiled_requests(draw: st.DrawFn, known: Sequence[Request], path: str) -> R
         request = replace(request, query=draw(_spoiled(request.query, ODD_TEXTS)))
     try:
         raw = raw_request(replace(request, body=body), path)
-    except (UnicodeError, ValueError, TypeError):
+    except (OverflowError, RecursionError, TypeError, UnicodeError, ValueError):
         # It can't even be written.
         raw = raw_request(request, path)
     if draw(st.integers(0, 5)) == 0:
