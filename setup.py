@@ -38,7 +38,7 @@ setup(
     package_data={
         "vumi": [
             "py.typed",
-            "cli/templates/**/*",
+            "cli/new/templates/**/*",
             "resources/*",
             "**/cases/**/*.yaml",
             "application/sandbox/*.js",

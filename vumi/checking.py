@@ -19,7 +19,14 @@ from vumi.service import Worker
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["Findings", "check_worker", "explain", "load_worker_class"]
+__all__ = [
+    "Findings",
+    "check_worker",
+    "class_path_of",
+    "explain",
+    "load_from_here",
+    "load_worker_class",
+]
 
 
 @dataclass(frozen=True)
@@ -39,26 +46,52 @@ class Findings:
         return self.errors + self.warnings
 
 
+def load_from_here(class_path: str, what: str = "") -> Any:
+    """Find a class, also in the folder that the program was started in.
+
+    :param class_path: Its dotted path.
+    :param what: What an error text calls it, with a space after it.
+    :raises ConfigError: There is no such class, or importing it failed.
+    """
+    here = os.getcwd()
+    if here not in sys.path:
+        # As python itself does for a script: authors start a worker where its module is.
+        sys.path.insert(0, here)
+    try:
+        return load_class_by_string(class_path)
+    except Exception as error:
+        # Importing runs code, which may raise anything.
+        raise ConfigError(f"{what}{class_path!r} can't be loaded: {explain(error)}") from error
+
+
 def load_worker_class(worker_class: str) -> type[Worker]:
     """Find a worker class, also in the folder that the program was started in.
 
     :param worker_class: Its dotted path.
     :raises ConfigError: There is no such class, importing it failed, or it is no worker.
     """
-    here = os.getcwd()
-    if here not in sys.path:
-        # As python itself does for a script: an author starts his worker where its module is.
-        sys.path.insert(0, here)
-    try:
-        found = load_class_by_string(worker_class)
-    except Exception as error:
-        # Importing runs code, which may raise anything.
-        raise ConfigError(
-            f"Worker class {worker_class!r} can't be loaded: {explain(error)}"
-        ) from error
+    found = load_from_here(worker_class, "Worker class ")
     if not (isinstance(found, type) and issubclass(found, Worker)):
         raise ConfigError(f"{worker_class!r} is not a worker class.")
     return found
+
+
+def class_path_of(config: Mapping[str, Any], file: str) -> str:
+    """Which class a configuration file is for, as the file itself says it.
+
+    :param config: What is in the file.
+    :param file: Its name, for the error text.
+    :returns: What ``worker_class`` says, or the MultiWorker's path if there are ``workers``.
+    :raises ConfigError: The file has neither.
+    """
+    if "worker_class" in config:
+        return str(config["worker_class"])
+    if "workers" in config:
+        return "vumi.multiworker.MultiWorker"
+    raise ConfigError(
+        f"{file} does not say which worker it is for: give --worker-class CLASS, or write "
+        "'worker_class: CLASS' into the file."
+    )
 
 
 def check_worker(worker_class: type[Worker], config: Mapping[str, Any]) -> Findings:

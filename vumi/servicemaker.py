@@ -149,7 +149,13 @@ class StartWorkerOptions(VumiOptions):
     ]  # fmt: skip
 
     optParameters: ClassVar[list[list[Any]]] = [
-        ["worker-class", None, None, "The class of the worker to start, by its dotted path"],
+        [
+            "worker-class",
+            None,
+            None,
+            "The class of the worker to start, by its dotted path "
+            "[default: what worker_class in the file says]",
+        ],
         ["worker_class", None, None, "The same; deprecated"],
         ["config", None, None, "A YAML file with the worker's configuration"],
         ["maxthreads", None, None, "How many threads Twisted may use at most"],
@@ -191,11 +197,14 @@ class StartWorkerOptions(VumiOptions):
         :raises SystemExit: Help was given, or the check has found nothing.
         """
         super().postOptions()
-        self.worker_class = self._take_worker_class()
+        worker_class, config_file = self._take_worker_class(), self.opts.pop("config")
+        if worker_class is None:
+            worker_class = self._worker_class_of_file(config_file)
+        self.worker_class = worker_class
         if self.opts.pop("worker-help"):
             print(worker_help(load_worker_class(self.worker_class)))
             sys.exit(0)
-        config = read_yaml_config(self.opts.pop("config"))
+        config = read_yaml_config(config_file)
         self.worker_config = overlay_configs(config, self.set_options)
         self.maxthreads = self._take_maxthreads()
         if self.opts.pop("check-config"):
@@ -205,7 +214,21 @@ class StartWorkerOptions(VumiOptions):
             print("OK")
             sys.exit(0)
 
-    def _take_worker_class(self) -> str:
+    def _worker_class_of_file(self, config_file: str | None) -> str:
+        """What the configuration says, if it is there and says it."""
+        config = self.set_options
+        if config_file is not None:
+            try:
+                config = overlay_configs(read_yaml_config(config_file), config)
+            except ConfigError as error:
+                raise ConfigError(
+                    problems=["please specify --worker-class", *error.problems]
+                ) from error
+        if not config.get("worker_class"):
+            raise VumiError("please specify --worker-class")
+        return str(config["worker_class"])
+
+    def _take_worker_class(self) -> str | None:
         worker_class = self.opts.pop("worker-class")
         deprecated = self.opts.pop("worker_class")
         if deprecated is not None:
@@ -214,9 +237,8 @@ class StartWorkerOptions(VumiOptions):
                 DeprecationWarning,
                 stacklevel=2,
             )
-        if not (worker_class or deprecated):
-            raise VumiError("please specify --worker-class")
-        return str(worker_class or deprecated)
+        given: str | None = worker_class or deprecated
+        return given
 
     def _take_maxthreads(self) -> int | None:
         text = self.opts.pop("maxthreads")

@@ -73,6 +73,11 @@ def then_call(d: Deferred[Any], func: Callable[..., Any], *args: Any, **kw: Any)
 class BaseConfig(Config):
     """Options that every worker has."""
 
+    worker_class = ConfigText(
+        "The dotted path of the class that this configuration is for. Commands that are given a "
+        "file and no class read it: vumi check, vumi run, vumi routes, twistd vumi_worker.",
+        static=True,
+    )
     worker_name = ConfigText(
         "The worker's name in logs and heartbeats. Heartbeats are published only if it is given.",
         static=True,

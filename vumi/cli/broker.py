@@ -13,6 +13,7 @@ import time
 
 import click
 
+from vumi.cli.groups import CommandGroup
 from vumi.errors import BrokerError
 
 __all__ = ["broker"]
@@ -27,7 +28,7 @@ STARTING_PAUSE = 1.0
 ALL_PERMISSIONS = (".*", ".*", ".*")
 
 
-@click.group()
+@click.group(cls=CommandGroup)
 def broker() -> None:
     """Make RabbitMQ ready for vumi."""
 

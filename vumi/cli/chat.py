@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from vumi.cli.in_reactor import run_in_reactor
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Iterable
+    from collections.abc import Callable, Iterable
     from contextlib import AbstractContextManager
 
-    from twisted.internet.defer import Deferred
     from twisted.logger import LogEvent
 
     from vumi.handset import Shell
@@ -176,7 +177,7 @@ def _play(
         await Player(switchboard, address, reactor, timeout, tell).play(steps)
 
     try:
-        _run(play)
+        run_in_reactor(play)
     except ScriptFailed as error:
         click.echo(f"{path}, line {error.line}: {error}", err=True)
         for detail in error.details:
@@ -221,7 +222,7 @@ def _talk(
         switchboard = make_switchboard(reactor)
         shell = Shell(switchboard, address, reactor, patience=0 if is_typed else timeout)
         shells.append(shell)
-        shell.terminal = terminal = _open_terminal(shell, reactor, set_mode)
+        terminal = _open_terminal(shell, reactor, set_mode)
         _log_to(terminal.show, verbose)
         hints = "/help tells what can be typed, /quit ends."
         if switchboard.transport_type == "ussd":
@@ -237,7 +238,7 @@ def _talk(
     mode: AbstractContextManager[Callable[[], None] | None]
     mode = typing_mode(sys.stdin.fileno()) if is_typed else nullcontext()
     with mode as set_mode:
-        _run(talk, interrupt=lambda: shells[0].end() if shells else None)
+        run_in_reactor(talk, interrupt=lambda: shells[0].end())
     # Somebody at a terminal has seen it; a program that gave the lines has not.
     return 1 if shells[0].failed and not is_typed else 0
 
@@ -254,9 +255,11 @@ def _open_terminal(shell: Shell, reactor: Any, set_mode: Callable[[], None] | No
 
     if set_mode is None:
         plain = PlainLines()
+        shell.terminal = plain
         StandardIO(plain)
         return plain
     typed = TypedLines(shell.prompt, _columns, wants_colours(sys.stdout))
+    shell.terminal = typed
     StandardIO(ServerProtocol(lambda: typed))
     _when_continued(reactor, set_mode, typed.redraw)
     return typed
@@ -306,47 +309,3 @@ def _echo(line: Line, stream: Any) -> None:
     from vumi.handset.terminal import wants_colours
 
     click.echo(styled(line, wants_colours(stream)), file=stream)
-
-
-def _run(
-    work: Callable[[Any], Coroutine[Any, Any, None]], interrupt: Callable[[], None] | None = None
-) -> None:
-    """Run the reactor until some work is done.
-
-    :param work: Given the reactor.
-    :param interrupt: What Ctrl-C does: makes the work come to its end. It is cancelled if there
-        is none.
-    :raises Exception: What the work has raised.
-    """
-    from twisted.internet.defer import CancelledError, Deferred
-    from twisted.internet.error import ReactorNotRunning
-
-    from vumi.errors import VumiError
-    from vumi.process_reactor import process_reactor
-
-    reactor = process_reactor()
-    failures: list[Exception] = []
-    working: list[Deferred[None]] = []
-
-    async def to_the_end() -> None:
-        try:
-            await work(reactor)
-        except CancelledError:
-            failures.append(VumiError("Interrupted."))
-        except Exception as error:  # noqa: BLE001 (raised again below, outside of the reactor)
-            failures.append(error)
-        with suppress(ReactorNotRunning):
-            reactor.stop()
-
-    def stopping() -> Deferred[None] | None:
-        if not working:
-            return None
-        if not working[0].called:
-            (interrupt or working[0].cancel)()
-        return working[0]
-
-    reactor.callWhenRunning(lambda: working.append(Deferred.fromCoroutine(to_the_end())))
-    reactor.addSystemEventTrigger("before", "shutdown", stopping)
-    reactor.run()
-    if failures:
-        raise failures[0]

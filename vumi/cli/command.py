@@ -6,8 +6,6 @@ help is quick.
 
 from __future__ import annotations
 
-from typing import Any
-
 import click
 
 import vumi as package
@@ -16,28 +14,15 @@ from vumi.cli.chat import chat
 from vumi.cli.check import check
 from vumi.cli.dead import dead
 from vumi.cli.describe import describe
+from vumi.cli.groups import CommandGroup
 from vumi.cli.messages import messages
-from vumi.cli.mistakes import mistake_lines
 from vumi.cli.new import new
 from vumi.cli.routes import routes
 from vumi.cli.run import run
 from vumi.cli.smsc import smsc
 from vumi.cli.workers import workers
-from vumi.errors import VumiError
 
 __all__ = ["vumi"]
-
-
-class CommandGroup(click.Group):
-    """A group of commands that ends with a line for each problem of a :class:`VumiError`."""
-
-    def invoke(self, ctx: click.Context) -> Any:
-        try:
-            return super().invoke(ctx)
-        except VumiError as error:
-            for line in mistake_lines(error):
-                click.echo(line, err=True)
-            ctx.exit(1)
 
 
 @click.group(

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from vumi.cli.groups import CommandGroup
+from vumi.cli.tables import cell, columns
 from vumi.errors import BrokerError, ConfigError
-from vumi.printable import counted, printable, printable_lines, width_of
+from vumi.printable import counted, printable, printable_lines
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Sequence
@@ -18,8 +20,6 @@ if TYPE_CHECKING:
 
 __all__ = ["dead"]
 
-#: Characters of a value in a list.
-MAX_CELL = 60
 #: Seconds to reach the broker.
 CONNECT_TIMEOUT = 10.0
 DEFAULT_URL = "amqp://vumi:vumi@127.0.0.1:5672/%2Fdevelop"
@@ -37,7 +37,7 @@ reason_option = click.option("--reason", help="Only those with this reason.")
 all_option = click.option("--all", "everything", is_flag=True, help="All of the queue's.")
 
 
-@click.group(epilog="Example: vumi dead list app.inbound")
+@click.group(cls=CommandGroup, epilog="Example: vumi dead list app.inbound")
 def dead() -> None:
     """Messages that could not be handled.
 
@@ -51,7 +51,7 @@ def _on_queue(
     url: str, queue: str, work: Callable[[DeadLetters], Coroutine[Any, Any, Any]]
 ) -> Any:
     """Do something with a queue's dead letters, over a connection of its own."""
-    from vumi.cli.in_reactor import run_in_reactor
+    from vumi.cli.in_reactor import run_in_reactor, write_no_log
 
     async def connected(reactor: Any) -> Any:
         from twisted.internet.defer import TimeoutError as DeferredTimeout
@@ -78,6 +78,7 @@ def _on_queue(
         finally:
             await broker.stop(timeout=CONNECT_TIMEOUT)
 
+    write_no_log()
     return run_in_reactor(connected)
 
 
@@ -127,8 +128,8 @@ def list_letters(queue: str, limit: int, url: str) -> None:
 
     count, shown = _on_queue(url, queue, work)
     rows = [
-        tuple(
-            _cell(value)
+        [
+            cell(value)
             for value in (
                 letter.number,
                 letter.message_id or "-",
@@ -138,23 +139,14 @@ def list_letters(queue: str, limit: int, url: str) -> None:
                 letter.count,
                 letter.error,
             )
-        )
+        ]
         for letter in shown
     ]
     headings = ("no", "message id", "reason", "first seen", "last seen", "times", "error")
-    widths = [max(map(width_of, column)) for column in zip(headings, *rows, strict=True)]
-    for row in (headings, *rows):
-        cells = [
-            cell + " " * (width - width_of(cell)) for cell, width in zip(row, widths, strict=True)
-        ]
-        click.echo("  ".join(cells).rstrip())
+    for line in columns([headings, *rows]):
+        click.echo(line)
     more = f", {len(shown)} shown" if len(shown) < count else ""
     click.echo(f"{counted(count, 'dead letter')}{more}")
-
-
-def _cell(value: object) -> str:
-    """A value in one column: one line, not too wide."""
-    return printable(" ".join(str(value).split()))[:MAX_CELL]
 
 
 @dead.command(epilog="Example: vumi dead show app.inbound 3")

@@ -15,18 +15,13 @@ def describe(class_path: str) -> None:
     CLASS is the dotted path of a worker, a middleware, or a configuration. What can be started is
     listed by vumi workers.
     """
-    from vumi.checking import explain
+    from vumi.checking import load_from_here
     from vumi.config import Config
     from vumi.config import describe as describe_config
     from vumi.errors import ConfigError
-    from vumi.loading import load_class_by_string
     from vumi.servicemaker import worker_help
 
-    try:
-        found = load_class_by_string(class_path)
-    except Exception as error:
-        # Importing runs code, which may raise anything.
-        raise ConfigError(f"{class_path!r} can't be loaded: {explain(error)}") from error
+    found = load_from_here(class_path)
     if not isinstance(found, type):
         raise ConfigError(f"{class_path!r} is not a class.")
     text = describe_config(found) if issubclass(found, Config) else worker_help(found)

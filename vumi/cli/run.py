@@ -36,23 +36,26 @@ __all__ = ["run", "run_worker"]
 def run(file: str, broker: str) -> None:
     """Run the workers of FILE in this process.
 
-    FILE lists them under "workers" and has a section for each. They share one connection to the
-    broker. Ctrl-C lets them finish what is in hand and ends; a second one ends at once.
+    FILE lists them under "workers" and has a section for each, or is for the one worker that its
+    key "worker_class" names. They share one connection to the broker. Ctrl-C lets them finish what
+    is in hand and ends; a second one ends at once.
     """
     from twisted.logger import FileLogObserver, globalLogBeginner
 
+    from vumi.checking import class_path_of, load_worker_class
     from vumi.errors import ConfigError
-    from vumi.multiworker import MultiWorker
     from vumi.process_reactor import process_reactor
     from vumi.service import WorkerCreator
     from vumi.yamlconfig import read_yaml_config
 
     config = read_yaml_config(file)
-    if not config.get("workers"):
+    if not (config.get("workers") or config.get("worker_class")):
         raise ConfigError(
-            f"{file} does not list workers: it needs a key 'workers' with names and class paths."
+            f"{file} does not list workers: it needs a key 'workers' with names and class paths, "
+            "or the key 'worker_class'."
         )
-    worker = WorkerCreator({"broker": broker}).create_worker_by_class(MultiWorker, config)
+    worker_class = load_worker_class(class_path_of(config, file))
+    worker = WorkerCreator({"broker": broker}).create_worker_by_class(worker_class, config)
     globalLogBeginner.beginLoggingTo(
         [FileLogObserver(sys.stdout, readable_line)], redirectStandardIO=False
     )

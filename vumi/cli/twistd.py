@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from twisted.internet.error import ReactorNotRunning
 from twisted.python.usage import UsageError
 
-from vumi.cli.mistakes import mistake_lines
+from vumi.cli.error_lines import error_lines
 from vumi.errors import VumiError
 from vumi.process_reactor import process_reactor
 from vumi.servicemaker import StartWorkerOptions, VumiWorkerServiceMaker
@@ -94,7 +94,7 @@ def _mistakes_end_the_process() -> Iterator[None]:
     try:
         yield
     except (VumiError, UsageError) as error:
-        lines = mistake_lines(error)
+        lines = error_lines(error)
     else:
         return
     sys.stderr.write("".join(f"{line}\n" for line in lines))

@@ -45,9 +45,6 @@ class Shell:
         not be delivered.
     """
 
-    #: Set before :meth:`run`.
-    terminal: Any
-
     def __init__(
         self, switchboard: Switchboard, address: str, clock: IReactorTime, patience: float = 0
     ) -> None:
@@ -66,6 +63,21 @@ class Shell:
         phone = self._handset.phones.current
         return f"{phone.address} in session> " if phone.in_session else f"{phone.address}> "
 
+    @property
+    def terminal(self) -> Any:
+        """One of :mod:`vumi.handset.terminal`: it gives lines and shows what happens.
+
+        Set it before :meth:`run`, and before the terminal is connected: a file or a fast program
+        has given all its lines before a slow application has started. They wait here.
+        """
+        return self._terminal
+
+    @terminal.setter
+    def terminal(self, terminal: Any) -> None:
+        self._terminal = terminal
+        terminal.on_line = self._typed
+        terminal.on_end = self.end
+
     async def run(self, greeting: Iterable[Line] = ()) -> None:
         """Start the application, and do what is typed until that ends.
 
@@ -74,8 +86,6 @@ class Shell:
         """
         try:
             await self._handset.start()
-            self.terminal.on_line = self._typed
-            self.terminal.on_end = self.end
             self.terminal.show(greeting)
             while (line := await self._next_line()) is not None:
                 if not await self._obey(line):

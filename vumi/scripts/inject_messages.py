@@ -84,13 +84,14 @@ def main(
 
     What can't be read is told, and does not stop the others.
     """
-    from vumi.cli.in_reactor import run_in_reactor
+    from vumi.cli.in_reactor import run_in_reactor, write_no_log
 
     given = {name: value for name, value in options.items() if value is not None}
 
     async def work(reactor: Any) -> tuple[int, int]:
         return await _inject(reactor, given, f"{transport_name}.{direction}", lines, verbose)
 
+    write_no_log()
     published, refused = run_in_reactor(work)
     click.echo(f"{published} messages published", err=True)
     if refused:

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from vumi.cli.mistakes import mistake_lines
-from vumi.cli.stores import STORE_VARIABLE
+from vumi.cli.error_lines import error_lines
+from vumi.cli.messages.stores import STORE_VARIABLE
 from vumi.errors import ConfigError, VumiError
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ class _OldStyle:
         except click.Abort:
             self._end(program, "Interrupted.")
         except VumiError as error:
-            lines = (line.removeprefix("Error: ") for line in mistake_lines(error))
+            lines = (line.removeprefix("Error: ") for line in error_lines(error))
             self._end(program, *lines)
         else:
             return result
@@ -87,7 +87,7 @@ def run_with_store(
     :param work: Called with the :class:`~vumi.components.message_store.MessageStore`.
     :raises ConfigError: They say none.
     """
-    from vumi.cli.stores import StoreChoice
+    from vumi.cli.messages.stores import StoreChoice
     from vumi.components.message_store.config import riak_url
 
     if bucket_prefix is not None:

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import click
 
-from vumi.cli.mistakes import mistake_lines
+from vumi.cli.error_lines import error_lines
 from vumi.config import Config
 from vumi.errors import VumiError
 from vumi.linear_regex import LinearRegex, PatternError
@@ -265,7 +265,7 @@ class _Command(click.Command):
         except click.Abort:
             self._end("Interrupted.")
         except VumiError as error:
-            self._end(*(line.removeprefix("Error: ") for line in mistake_lines(error)))
+            self._end(*(line.removeprefix("Error: ") for line in error_lines(error)))
 
     def _end(self, *lines: str) -> None:
         first, *rest = lines

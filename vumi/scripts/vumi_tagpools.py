@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from vumi.cli.command import CommandGroup
+from vumi.cli.groups import CommandGroup
 from vumi.components.tagpool import TagpoolManager
 from vumi.config import Config, ConfigDict, ConfigText
 from vumi.errors import ConfigError, VumiError

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from vumi.cli.new_transport import transport_files
-from vumi.cli.writing import write_files
+from vumi.cli.new.transport import transport_files
+from vumi.cli.new.writing import write_files
 from vumi.errors import ConfigError
 from vumi.tests.cases.nodes import CaseError
 from vumi.tests.catalogue import FAMILIES, Entry, Facts, walk

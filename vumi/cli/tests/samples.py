@@ -72,3 +72,13 @@ class EndlessWorker(Worker):
 
     def stopWorker(self) -> Deferred[None]:
         return Deferred()
+
+
+class SlowToStart(ApplicationWorker):
+    """Takes longer to start than its input takes to be read; echoes."""
+
+    def setup_application(self) -> Deferred[None]:
+        return deferLater(self.clock, 0.5, lambda: None)
+
+    def consume_user_message(self, message: Any) -> Any:
+        return self.reply_to(message, f"You said {message['content']}")

@@ -144,6 +144,30 @@ def test_lines_of_another_program_are_taken_too(tmp_path: Path) -> None:
 
 
 @pytest.mark.integration
+@pytest.mark.parametrize("source", ["file", "pipe"])
+def test_lines_that_are_there_before_the_application_has_started_are_all_sent(
+    tmp_path: Path, source: str
+) -> None:
+    lines = [f"line {number}" for number in range(5)]
+    given = tmp_path / "lines.txt"
+    given.write_text("\n".join(lines))
+    command = [sys.executable, "-m", "vumi.cli", "chat", f"{SAMPLES}.SlowToStart"]
+    with given.open(encoding="utf-8") as file:
+        done = subprocess.run(
+            [*command, "--transport-type", "sms"],
+            **({"stdin": file} if source == "file" else {"input": file.read()}),
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            capture_output=True,
+            text=True,
+            timeout=TIMEOUT,
+            check=False,
+        )
+    assert done.returncode == 0, done.stderr
+    heard = [line for line in done.stdout.splitlines() if line.startswith("< ")]
+    assert heard == [f"< You said {line}" for line in lines]
+
+
 def test_an_application_that_can_not_start_is_told(tmp_path: Path) -> None:
     unwilling = "vumi.handset.tests.samples.Unwilling"
     for extra in ({"typed": "hi\n"}, {"script": "> hi\n"}):

@@ -12,8 +12,9 @@ import pytest
 from click.testing import CliRunner
 
 import vumi as package
-from vumi.cli.command import CommandGroup, vumi
-from vumi.cli.mistakes import mistake_lines
+from vumi.cli.command import vumi
+from vumi.cli.error_lines import error_lines
+from vumi.cli.groups import CommandGroup
 from vumi.cli.tests import samples
 from vumi.errors import BrokerError, ConfigError, VumiError
 
@@ -76,7 +77,7 @@ def test_our_errors_end_in_a_line_for_each_problem(error: VumiError, lines: list
     result = CliRunner().invoke(group, ["fail"])
     assert result.exit_code == 1
     assert result.stderr.splitlines() == [line.rstrip() for line in lines] or lines == ["Error: "]
-    assert mistake_lines(error) == lines
+    assert error_lines(error) == lines
 
 
 def test_other_errors_keep_their_traceback() -> None:
@@ -231,3 +232,34 @@ def test_a_sample_file_is_good_and_says_how_to_use_it(name: str) -> None:
     assert f"config/{name}" in text
     for word in args[1:]:
         assert word in text
+
+
+@pytest.mark.parametrize("command", [["check"], ["run", "--help"]])
+def test_a_file_may_name_its_worker_itself(tmp_path: Path, command: list[str]) -> None:
+    path = tmp_path / "echo.yaml"
+    path.write_text("worker_class: vumi.demos.words.EchoWorker\ntransport_name: t\n")
+    result = CliRunner().invoke(vumi, [*command, str(path)])
+    assert result.exit_code == 0
+    assert "OK" in result.output or "worker_class" in result.output
+
+
+def test_a_class_in_the_current_folder_is_described(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "my_own_worker.py").write_text(
+        "from vumi.demos.words import EchoWorker\nclass Mine(EchoWorker):\n    '''Is mine.'''\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(
+        "sys.path", [entry for entry in sys.path if entry not in ("", str(tmp_path))]
+    )
+    result = CliRunner().invoke(vumi, ["describe", "my_own_worker.Mine"])
+    assert result.exit_code == 0
+    assert result.output.startswith("Is mine.")
+
+
+@pytest.mark.parametrize("group", [[], ["messages"], ["dead"], ["new"], ["broker"]])
+def test_summaries_of_commands_are_not_cut(group: list[str]) -> None:
+    result = CliRunner().invoke(vumi, [*group, "--help"])
+    assert result.exit_code == 0
+    assert "..." not in result.output.partition("Commands:")[2].partition("Example:")[0]

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from vumi.cli.messages import _printable
-from vumi.cli.stores import find_store_options
+from vumi.cli.messages.stores import find_store_options
 from vumi.components.message_store.tests.test_cache import event, message
+from vumi.printable import printable
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -92,7 +92,7 @@ def test_messages_are_listed_searched_and_shown(url: str) -> None:
     found = vumi("list", "--store", url, "--json", "--status", "ack")
     assert json.loads(found.stdout)["message"]["message_id"] == "out0"
     found = vumi("list", "--store", url, "--tag", "pool:tag", "--address", "+272")
-    assert found.stdout.splitlines()[-1] == "1 messages"
+    assert found.stdout.splitlines()[-1] == "1 message"
 
     shown = vumi("show", "out0", "--store", url)
     assert "batches:    b" in shown.stdout
@@ -246,4 +246,4 @@ def test_stores_are_found_in_the_sections_of_a_file() -> None:
 
 
 def test_what_a_terminal_heeds_is_shown_and_not_done() -> None:
-    assert _printable("a\x1b[2J\u202eb\n\N{SNOWMAN}") == "a\\x1b[2J\\u202eb\\n\N{SNOWMAN}"
+    assert printable("a\x1b[2J\u202eb\n\N{SNOWMAN}") == "a\\x1b[2J\\u202eb\\n\N{SNOWMAN}"

@@ -14,7 +14,7 @@ from click.testing import CliRunner
 import vumi as package
 from vumi.cli.command import vumi
 from vumi.cli.new import APPLICATION_FILES, project_files
-from vumi.cli.writing import TEMPLATES
+from vumi.cli.new.writing import TEMPLATES
 
 ROOT = Path(package.__file__).parents[1]
 TIMEOUT = 120

@@ -15,8 +15,8 @@ import vumi as package
 from vumi.application.sandbox.tests.helpers import require_node
 from vumi.application.sandbox.tests.packages import MOCHA, TOOLKIT, require_packages
 from vumi.cli.command import vumi
-from vumi.cli.new_js_application import JS_APPLICATION_FILES, WORKER_CLASS, project_files
-from vumi.cli.writing import TEMPLATES
+from vumi.cli.new.js_application import JS_APPLICATION_FILES, WORKER_CLASS, project_files
+from vumi.cli.new.writing import TEMPLATES
 
 ROOT = Path(package.__file__).parents[1]
 TIMEOUT = 120

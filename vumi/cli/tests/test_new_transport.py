@@ -16,8 +16,8 @@ from click.testing import CliRunner
 import vumi as package
 import vumi.transports
 from vumi.cli.command import vumi as command
-from vumi.cli.new_transport import STARTERS, TRANSPORT_FILES, transport_files
-from vumi.cli.writing import TEMPLATES
+from vumi.cli.new.transport import STARTERS, TRANSPORT_FILES, transport_files
+from vumi.cli.new.writing import TEMPLATES
 from vumi.tests.catalogue import FAMILIES, Entry
 
 if TYPE_CHECKING:

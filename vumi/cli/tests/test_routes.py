@@ -175,10 +175,10 @@ def test_what_only_the_code_knows_is_said_to_be_so(
         ),
         (
             {
-                "workers": {"echo": "vumi.demos.words.EchoWorker"},
-                "echo": {"transport_name": "x"},
+                "workers": {"quiet": "vumi.cli.tests.samples.QuietWorker"},
+                "quiet": {},
             },
-            ["Error: There is no dispatcher: nothing is routed."],
+            ["Error: No worker of this file has a connector: nothing is routed."],
         ),
     ],
 )
@@ -297,3 +297,21 @@ def test_graphviz_is_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     result = call(tmp_path, SIMPLE, "--format", "svg")
     assert result.exit_code == 1
     assert "install Graphviz, or use --format dot" in result.stderr
+
+
+def test_without_a_dispatcher_workers_are_in_a_straight_line(tmp_path: Path) -> None:
+    config = {
+        "workers": {
+            "line": "vumi.transports.telnet.TelnetServerTransport",
+            "echo": "vumi.demos.words.EchoWorker",
+            "lonely": "vumi.demos.words.EchoWorker",
+        },
+        "line": {"transport_name": "t", "twisted_endpoint": "tcp:0"},
+        "echo": {"transport_name": "t"},
+        "lonely": {"transport_name": "u"},
+    }
+    assert call(tmp_path, config).output.splitlines() == [
+        "line (vumi.transports.telnet.TelnetServerTransport) <-> t <-> "
+        "echo (vumi.demos.words.EchoWorker)",
+        "lonely (vumi.demos.words.EchoWorker) <-> u <-> nobody else in this file",
+    ]

@@ -13,7 +13,7 @@ from vumi.checking import load_worker_class
 from vumi.cli import workers
 from vumi.cli.command import vumi
 from vumi.cli.tests import samples
-from vumi.cli.workers import PACKAGES, find_workers
+from vumi.cli.workers import PACKAGES, _first_sentence, find_workers
 from vumi.service import Worker
 from vumi.transports import Transport
 from vumi.worker import BaseWorker
@@ -84,6 +84,8 @@ def test_one_line_for_each_and_modules_that_lack_something_are_told() -> None:
     assert result.exit_code == 0
     assert result.stdout == (
         "  shop.LineTransport: Speaks to a line.\n  shop.inner.deep.DeepTransport: \n"
+        "  vumi.transports.Transport: (to derive from) "
+        f"{_first_sentence(Transport)}\n"
     )
     assert "no_such_package" in result.stderr
 
@@ -124,3 +126,9 @@ def test_what_comes_with_vumi_is_listed_by_kind_and_can_be_loaded() -> None:
             if kind == "transport":
                 # Not only transports: a simulated network is one's other side.
                 assert worker_class.__module__.startswith("vumi.transports.")
+
+
+def test_a_transport_made_by_configuration_and_menus_are_listed() -> None:
+    result = CliRunner().invoke(vumi, ["workers"])
+    assert "  vumi.transports.external.ExternalTransport: " in result.stdout
+    assert "  vumi.application.menus.MenuApplication: (to derive from) " in result.stdout

@@ -5,10 +5,10 @@ from __future__ import annotations
 from vumi.errors import ConfigError
 from vumi.printable import printable
 
-__all__ = ["mistake_lines"]
+__all__ = ["error_lines"]
 
 
-def mistake_lines(error: Exception) -> list[str]:
+def error_lines(error: Exception) -> list[str]:
     """The lines to show for an error: one for each problem.
 
     :param error: What was raised because of what the user did.

@@ -11,7 +11,7 @@ import click
 from vumi.errors import ConfigError, VumiError
 
 if TYPE_CHECKING:
-    from vumi.cli.wiring import Wiring
+    from vumi.cli.routes.route_map import RouteMap
 
 __all__ = ["routes"]
 
@@ -40,34 +40,37 @@ CLASS_BY_KEY = {
     "vumi, and if the file lists workers itself.",
 )
 def routes(file: str, output_format: str, worker_class: str | None) -> None:
-    """Show what the dispatcher of a configuration FILE sends where.
+    """Show which workers of a configuration FILE talk to each other, and by what.
 
     Nothing is started. A FILE with the key "workers" is one for several workers in one process
     (vumi run): all of its dispatchers are shown, and who is at their connectors.
     """
-    from vumi.cli.wiring import as_dot, as_text
+    from vumi.cli.routes.route_map import as_dot, as_text
     from vumi.yamlconfig import read_yaml_config
 
     config = read_yaml_config(file)
     if worker_class is None:
+        worker_class = config.get("worker_class")
+    if worker_class is None:
         worker_class = next((path for key, path in CLASS_BY_KEY.items() if key in config), None)
     if worker_class is None:
         raise ConfigError(f"{file} is for no known dispatcher: give --worker-class CLASS.")
-    wiring = read_wiring(worker_class, config)
-    lines = as_text(wiring) if output_format == "text" else as_dot(wiring)
+    found = read_route_map(worker_class, config)
+    lines = as_text(found) if output_format == "text" else as_dot(found)
     output = "\n".join(lines).rstrip()
     click.echo(draw(output) if output_format == "svg" else output)
 
 
-def read_wiring(worker_class: str, config: dict[str, Any]) -> Wiring:
+def read_route_map(worker_class: str, config: dict[str, Any]) -> RouteMap:
     """Find the dispatchers in a configuration, and what they are joined to.
 
     :param worker_class: The dotted path of the class that the configuration is for.
     :raises ConfigError: The configuration is wrong, or there is no dispatcher in it.
     """
     from vumi.checking import check_worker, load_worker_class
-    from vumi.cli.wiring import EndWorker, Hub, Wiring
+    from vumi.cli.routes.route_map import EndWorker, Hub, RouteMap
     from vumi.multiworker import MultiWorker
+    from vumi.transports import Transport
 
     loaded = load_worker_class(worker_class)
     errors = check_worker(loaded, config).errors
@@ -89,9 +92,11 @@ def read_wiring(worker_class: str, config: dict[str, Any]) -> Wiring:
             hubs.append(Hub(name, path, child({}, worker_config).route_plan()))
         elif isinstance(worker_config.get("transport_name"), str):
             ends.append(EndWorker(name, path, worker_config["transport_name"]))
-    if not hubs:
-        raise ConfigError("There is no dispatcher: nothing is routed.")
-    return Wiring(tuple(hubs), tuple(ends), complete=issubclass(loaded, MultiWorker))
+    # Messages from users go from the left to the right.
+    ends.sort(key=lambda end: not issubclass(load_worker_class(end.class_path), Transport))
+    if not (hubs or ends):
+        raise ConfigError("No worker of this file has a connector: nothing is routed.")
+    return RouteMap(tuple(hubs), tuple(ends), complete=issubclass(loaded, MultiWorker))
 
 
 def draw(dot: str) -> str:

@@ -13,7 +13,14 @@ from string import Template
 
 import click
 
-from vumi.cli.writing import TEMPLATES, check_name, class_name_of, filled_in, title_of, write_files
+from vumi.cli.new.writing import (
+    TEMPLATES,
+    check_name,
+    class_name_of,
+    filled_in,
+    title_of,
+    write_files,
+)
 
 __all__ = ["transport", "transport_files"]
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import click
 
 import vumi as package
-from vumi.cli.writing import (
+from vumi.cli.new.writing import (
     TEMPLATES,
     check_name,
     class_name_of,

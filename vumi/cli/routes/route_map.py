@@ -11,14 +11,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from vumi.cli.tables import columns
 from vumi.dispatchers.routes import EVENT, INBOUND, OUTBOUND
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator
 
     from vumi.dispatchers.routes import Route, RoutePlan
 
-__all__ = ["EndWorker", "Hub", "Wiring", "as_dot", "as_text"]
+__all__ = ["EndWorker", "Hub", "RouteMap", "as_dot", "as_text"]
 
 TITLES = {INBOUND: "messages from users", OUTBOUND: "messages to users", EVENT: "events"}
 COLOURS = {INBOUND: "#1f6f3f", OUTBOUND: "#1f4f9f", EVENT: "#8f8f8f"}
@@ -54,7 +55,7 @@ class Hub:
 
 
 @dataclass(frozen=True)
-class Wiring:
+class RouteMap:
     """The workers of a file.
 
     :param hubs: Its dispatchers.
@@ -89,9 +90,9 @@ class Wiring:
 # For people
 
 
-def as_text(wiring: Wiring) -> Iterator[str]:
-    """The wiring in lines of text."""
-    for hub in wiring.hubs:
+def as_text(route_map: RouteMap) -> Iterator[str]:
+    """The routes in lines of text."""
+    for hub in route_map.hubs:
         decided_by = hub.plan.decided_by
         is_itself = hub.class_path.endswith(f".{decided_by}")
         yield f"{hub.name}: {hub.class_path}" + ("" if is_itself else f", {decided_by}")
@@ -103,10 +104,21 @@ def as_text(wiring: Wiring) -> Iterator[str]:
         for note in hub.plan.notes:
             yield f"  {note}"
         yield ""
-    if wiring.complete:
+    if not route_map.hubs:
+        yield from _straight_lines(route_map)
+    elif route_map.complete:
         yield "connectors"
-        rows = [(name, _who(wiring, name, ends)) for name, ends in wiring.connectors.items()]
-        yield from _columns("  ", rows)
+        rows = [(name, _who(route_map, name, ends)) for name, ends in route_map.connectors.items()]
+        yield from columns(rows, "  ")
+
+
+def _straight_lines(route_map: RouteMap) -> Iterator[str]:
+    """A line for each connector: without dispatchers its workers talk to each other."""
+    for name, ends in route_map.connectors.items():
+        workers = [f"{end.name} ({end.class_path})" for end in ends]
+        if len(workers) < 2:
+            workers.append("nobody else in this file")
+        yield f" <-> {name} <-> ".join(workers)
 
 
 def _route_lines(routes: Iterable[Route]) -> Iterator[str]:
@@ -119,23 +131,16 @@ def _route_lines(routes: Iterable[Route]) -> Iterator[str]:
         if source not in found:
             found.append(source)
     rows = [(", ".join(found), "->", target, when) for (target, when), found in sources.items()]
-    return _columns("    ", rows)
+    return columns(rows, "    ")
 
 
 def _place(name: str, endpoint: str) -> str:
     return f"{name} [{endpoint}]" if endpoint else name
 
 
-def _columns(indent: str, rows: Sequence[tuple[str, ...]]) -> Iterator[str]:
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=True)]
-        yield (indent + "  ".join(cells)).rstrip()
-
-
-def _who(wiring: Wiring, connector: str, ends: list[EndWorker]) -> str:
+def _who(route_map: RouteMap, connector: str, ends: list[EndWorker]) -> str:
     workers = [f"{end.name} ({end.class_path})" for end in ends]
-    workers += [hub.name for hub in wiring.hubs_at(connector)]
+    workers += [hub.name for hub in route_map.hubs_at(connector)]
     if len(workers) < 2:
         workers.append("nobody else in this file")
     return ", ".join(workers)
@@ -144,26 +149,26 @@ def _who(wiring: Wiring, connector: str, ends: list[EndWorker]) -> str:
 # For Graphviz
 
 
-def as_dot(wiring: Wiring) -> Iterator[str]:
-    """The wiring in Graphviz's language: connectors are round, workers at the ends are boxes."""
+def as_dot(route_map: RouteMap) -> Iterator[str]:
+    """The routes in Graphviz's language: connectors are round, workers at the ends are boxes."""
     yield "digraph routes {"
     yield "  rankdir=LR;"
     yield "  node [fontname=Helvetica, fontsize=11];"
     yield "  edge [fontname=Helvetica, fontsize=9];"
-    for connector, ends in wiring.connectors.items():
+    for connector, ends in route_map.connectors.items():
         yield f"  {_quoted(f'connector {connector}')} [label={_quoted(connector)}];"
         for end in ends:
             label = f"{end.name}\n{end.class_path.rpartition('.')[2]}"
             yield f"  {_quoted(f'worker {end.name}')} [label={_quoted(label)}, shape=box];"
-            yield from _end_edge(wiring, end)
-    for number, hub in enumerate(wiring.hubs):
-        yield from _hub_lines(hub, number, several=len(wiring.hubs) > 1)
+            yield from _end_edge(route_map, end)
+    for number, hub in enumerate(route_map.hubs):
+        yield from _hub_lines(hub, number, several=len(route_map.hubs) > 1)
     yield "}"
 
 
-def _end_edge(wiring: Wiring, end: EndWorker) -> Iterator[str]:
+def _end_edge(route_map: RouteMap, end: EndWorker) -> Iterator[str]:
     worker, connector = _quoted(f"worker {end.name}"), _quoted(f"connector {end.connector}")
-    exposed = any(end.connector in hub.plan.exposed_names for hub in wiring.hubs)
+    exposed = any(end.connector in hub.plan.exposed_names for hub in route_map.hubs)
     one, other = (connector, worker) if exposed else (worker, connector)
     yield f"  {one} -> {other} [dir=both, color={_quoted('#000000')}];"
 

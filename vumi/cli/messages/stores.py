@@ -60,7 +60,7 @@ class StoreChoice:
         """
         options = self.options()
 
-        from vumi.cli.in_reactor import run_in_reactor
+        from vumi.cli.in_reactor import run_in_reactor, write_no_log
         from vumi.components.message_store.store import MessageStore
 
         async def with_store(reactor: Any) -> Any:
@@ -70,6 +70,7 @@ class StoreChoice:
             finally:
                 await store.close()
 
+        write_no_log()
         return run_in_reactor(with_store)
 
 

@@ -1,8 +1,8 @@
 """``vumi new``: a project to start from.
 
 Knows the files of an application's project (``templates/application``, beside this module); those
-of one in JavaScript are :mod:`vumi.cli.new_js_application`'s, and those of a transport
-:mod:`vumi.cli.new_transport`'s.
+of one in JavaScript are :mod:`vumi.cli.new.js_application`'s, and those of a transport
+:mod:`vumi.cli.new.transport`'s.
 """
 
 from __future__ import annotations
@@ -12,9 +12,10 @@ from pathlib import Path
 import click
 
 import vumi as package
-from vumi.cli.new_js_application import js_application
-from vumi.cli.new_transport import transport
-from vumi.cli.writing import (
+from vumi.cli.groups import CommandGroup
+from vumi.cli.new.js_application import js_application
+from vumi.cli.new.transport import transport
+from vumi.cli.new.writing import (
     TEMPLATES,
     check_name,
     class_name_of,
@@ -50,7 +51,7 @@ TAKEN = frozenset(
 )
 
 
-@click.group(epilog="Example: vumi new application greeter")
+@click.group(cls=CommandGroup, epilog="Example: vumi new application greeter")
 def new() -> None:
     """Begin a project."""
 
