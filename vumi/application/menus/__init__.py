@@ -9,7 +9,8 @@ Only re-exports: states are in :mod:`~vumi.application.menus.states`, pages in
 :mod:`~vumi.application.menus.progress`, the worker in :mod:`~vumi.application.menus.application`.
 """
 
-from vumi.application.menus.application import MenuApplication, MenuConfig
+from vumi.application.menus.application import MenuApplication
+from vumi.application.menus.options import MenuConfig
 from vumi.application.menus.states import (
     Choice,
     Conversation,

@@ -16,11 +16,11 @@ or asked again where that is enough.
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
-from vumi.application.base import ApplicationConfig, ApplicationWorker
+from vumi.application.base import ApplicationWorker
+from vumi.application.menus.options import MenuConfig
 from vumi.application.menus.pages import (
     LEAST_ROOM,
     fits,
@@ -31,22 +31,21 @@ from vumi.application.menus.pages import (
 )
 from vumi.application.menus.progress import Option, Progress
 from vumi.application.menus.states import (
-    Choice,
     Conversation,
     End,
     Invalid,
     Menu,
-    MenuError,
     Question,
-    as_choice,
     find_problems,
+    fingerprint,
+    leads_astray,
+    offered,
     targets,
+    words,
 )
 from vumi.components.session import SessionManager
-from vumi.config import ConfigInt
 from vumi.connectors import IgnoreMessage
 from vumi.errors import ConfigError, HandleLater, StoreUnavailable
-from vumi.persist.config import ConfigRedis
 from vumi.persist.txredis_manager import TxRedisManager
 from vumi.tasks import before_all_else, deferred, settle
 
@@ -58,37 +57,10 @@ if TYPE_CHECKING:
 
 __all__ = ["MenuApplication", "MenuConfig"]
 
-#: A USSD message has up to 182 characters; some networks take 160.
-DEFAULT_PAGE_LENGTH = 160
-DEFAULT_SESSION_LENGTH = 24 * 60 * 60
-
 #: More steps than this are not kept in memory while the store is away.
 MOST_UNSAVED = 1000
 
 GO_ON, START_AGAIN = "go on", "start again"
-
-
-class MenuConfig(ApplicationConfig):
-    """Options of every application made of menus."""
-
-    page_length = ConfigInt(
-        "How many characters of the GSM alphabet a message may have. What is longer is cut into "
-        "pages, and the user turns them. USSD takes 182, on some networks 160; of other alphabets "
-        "80 and 70 then have room. 0 is any number.",
-        default=DEFAULT_PAGE_LENGTH,
-        static=True,
-        lowest=0,
-    )
-    max_session_length = ConfigInt(
-        "How long a user may take for an answer and still go on from there, in seconds. 0 is for "
-        "ever.",
-        default=DEFAULT_SESSION_LENGTH,
-        static=True,
-        lowest=0,
-    )
-    redis_manager = ConfigRedis(
-        "The key-value store where it is kept how far each user is.", default={}, static=True
-    )
 
 
 class MenuApplication(ApplicationWorker):
@@ -178,7 +150,7 @@ class MenuApplication(ApplicationWorker):
             raise ConfigError(problems=problems)
         self._states = {state.name: state for state in states}
         self._first = states[0].name
-        self._release = _fingerprint(states)
+        self._release = fingerprint(states)
         #: Ids of messages -> steps that could not be saved yet
         self._unsaved: dict[str, Progress] = {}
         return super()._validate_config()
@@ -335,7 +307,7 @@ class MenuApplication(ApplicationWorker):
         return await self._show(conversation, self._first, before)
 
     async def _begin_changed(self, conversation: Conversation) -> Progress:
-        return await self._begin(conversation, await _words(self.changed, conversation))
+        return await self._begin(conversation, await words(self.changed, conversation))
 
     # Answers
 
@@ -348,13 +320,13 @@ class MenuApplication(ApplicationWorker):
         leads_to: Next | None
         if isinstance(state, Menu) != bool(progress.options):
             # It was a question, and is a menu now, or the other way round.
-            raise Invalid(await _words(self.changed, conversation))
+            raise Invalid(await words(self.changed, conversation))
         if isinstance(state, Menu):
             option = progress.chosen(text)
             if option is None:
-                raise Invalid(await _words(self.wrong_choice, conversation))
+                raise Invalid(await words(self.wrong_choice, conversation))
             if option.next is not None and option.next not in targets(state):
-                raise Invalid(await _words(self.changed, conversation))
+                raise Invalid(await words(self.changed, conversation))
             conversation.answers[state.name] = option.value
             leads_to = option.next or state.next
         else:
@@ -362,13 +334,13 @@ class MenuApplication(ApplicationWorker):
             leads_to = state.next
         name = await settle(leads_to(conversation)) if callable(leads_to) else leads_to
         if name not in targets(state):
-            raise _leads_astray(state, name)
+            raise leads_astray(state, name)
         return cast("str", name)
 
     async def _checked(self, question: Question, conversation: Conversation, text: str) -> str:
         error = question.error
         if not text and not question.optional:
-            raise Invalid(await _words(error or self.no_answer, conversation))
+            raise Invalid(await words(error or self.no_answer, conversation))
         if question.check is None:
             return text
         try:
@@ -379,7 +351,7 @@ class MenuApplication(ApplicationWorker):
             # What a converter such as int, Decimal or a dict's look-up says of what it can't take.
             if error is None:
                 self.log.warning("State", question.name, "took no answer:", repr(problem))
-            raise Invalid(await _words(error or self.wrong_answer, conversation)) from None
+            raise Invalid(await words(error or self.wrong_answer, conversation)) from None
 
     # Questions
 
@@ -393,37 +365,20 @@ class MenuApplication(ApplicationWorker):
         if isinstance(state, End):
             await settle(self.finished(conversation, state))
         elif isinstance(state, Menu):
-            options = await self._options(state, conversation)
-        text = await _words(state.text, conversation)
+            options = await offered(state, conversation)
+        text = await words(state.text, conversation)
         progress = self._progress(name, text, options, before)
         progress.ends = isinstance(state, End)
         return progress
 
-    async def _options(self, menu: Menu, conversation: Conversation) -> list[Option]:
-        choices: Sequence[Choice | str]
-        if callable(menu.choices):
-            choices = list(await settle(menu.choices(conversation)))
-            if not choices:
-                raise MenuError(f"State {menu.name!r}: its function gave no choices.")
-        else:
-            choices = menu.choices
-        options = []
-        for choice in map(as_choice, choices):
-            label = await _words(choice.label, conversation)
-            value = label if choice.value is None else choice.value
-            if choice.next is not None and choice.next not in targets(menu):
-                raise _leads_astray(menu, choice.next)
-            options.append(Option(label, value, choice.next))
-        return options
-
     async def _ask_to_go_on(
         self, conversation: Conversation, state: str, again: bool = False
     ) -> Progress:
-        text = await _words(self.resume_question, conversation)
-        before = await _words(self.wrong_choice, conversation) if again else ""
+        text = await words(self.resume_question, conversation)
+        before = await words(self.wrong_choice, conversation) if again else ""
         options = [
-            Option(await _words(self.resume_yes, conversation), GO_ON),
-            Option(await _words(self.resume_no, conversation), START_AGAIN),
+            Option(await words(self.resume_yes, conversation), GO_ON),
+            Option(await words(self.resume_no, conversation), START_AGAIN),
         ]
         progress = self._progress(state, text, options, before)
         progress.asks_to_go_on = True
@@ -441,17 +396,3 @@ class MenuApplication(ApplicationWorker):
         text = f"{before}\n{text}" if before else text
         pages = split_pages(text, lines, self._page_length, self.more, self.back)
         return Progress(state, pages=pages, options=options)
-
-
-def _leads_astray(state: State, name: Any) -> MenuError:
-    return MenuError(f"State {state.name!r} leads to {name!r}, which is not in its 'leads_to'.")
-
-
-def _fingerprint(states: Sequence[State]) -> str:
-    """What tells one release's states from another's: their names, kinds and ways."""
-    outline = [(state.name, type(state).__name__, targets(state)) for state in states]
-    return hashlib.sha256(repr(outline).encode()).hexdigest()[:12]
-
-
-async def _words(words: Words, conversation: Conversation) -> str:
-    return str(await settle(words(conversation)) if callable(words) else words)

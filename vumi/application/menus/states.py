@@ -6,13 +6,16 @@ the application's.
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
+from vumi.application.menus.progress import Option
 from vumi.errors import VumiError
+from vumi.tasks import settle
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,7 +30,11 @@ __all__ = [
     "Question",
     "State",
     "find_problems",
+    "fingerprint",
+    "leads_astray",
+    "offered",
     "targets",
+    "words",
 ]
 
 
@@ -237,3 +244,41 @@ def _unreachable(states: Sequence[State]) -> Iterator[str]:
     for name in by_name:
         if name not in reached:
             yield f"No state leads to {name!r}."
+
+
+def leads_astray(state: State, name: Any) -> MenuError:
+    """The error of a state whose function names a state that it must not lead to."""
+    return MenuError(f"State {state.name!r} leads to {name!r}, which is not in its 'leads_to'.")
+
+
+def fingerprint(states: Sequence[State]) -> str:
+    """What tells one release's states from another's: their names, kinds and ways."""
+    outline = [(state.name, type(state).__name__, targets(state)) for state in states]
+    return hashlib.sha256(repr(outline).encode()).hexdigest()[:12]
+
+
+async def words(given: Words, conversation: Conversation) -> str:
+    """A text, which may depend on the user."""
+    return str(await settle(given(conversation)) if callable(given) else given)
+
+
+async def offered(menu: Menu, conversation: Conversation) -> list[Option]:
+    """The choices that a menu offers a user.
+
+    :raises MenuError: Its function gave none, or one that leads astray.
+    """
+    choices: Sequence[Choice | str]
+    if callable(menu.choices):
+        choices = list(await settle(menu.choices(conversation)))
+        if not choices:
+            raise MenuError(f"State {menu.name!r}: its function gave no choices.")
+    else:
+        choices = menu.choices
+    options = []
+    for choice in map(as_choice, choices):
+        label = await words(choice.label, conversation)
+        value = label if choice.value is None else choice.value
+        if choice.next is not None and choice.next not in targets(menu):
+            raise leads_astray(menu, choice.next)
+        options.append(Option(label, value, choice.next))
+    return options

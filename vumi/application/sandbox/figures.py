@@ -1,14 +1,17 @@
 """Figures on their way to whatever collects them: a sandboxed program's, and the worker's own.
 
-Knows the message that carries one, and where it goes. Knows no resource and no sandbox.
+Knows the message that carries one, and where it goes. Knows no resource.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
+
+from vumi.application.sandbox.protocol import Ending
 from vumi.blinkenlights.message20110818 import MetricMessage
 from vumi.service import Publisher
 
-__all__ = ["MetricsPublisher", "metric_message"]
+__all__ = ["MetricsPublisher", "SandboxCounters", "metric_message"]
 
 
 class MetricsPublisher(Publisher):
@@ -30,3 +33,20 @@ def metric_message(name: str, aggregator: str, value: float, now: float) -> Metr
     message = MetricMessage()
     message.append([name, [aggregator], [[int(now), value]]])
     return message
+
+
+@dataclass
+class SandboxCounters:
+    """What a worker's sandboxes have counted, by how they ended.
+
+    :ivar by_ending: Ending (``done``, ``crashed``, ``timeout``, ``output``, ``unread``,
+        ``killed``, ``not-started``) -> number of messages and events.
+    :ivar error_replies: Users that were told that something went wrong.
+    :ivar errors_logged: Messages whose programs ended well but told of errors.
+    """
+
+    by_ending: dict[str, int] = field(
+        default_factory=lambda: {ending.value: 0 for ending in Ending}
+    )
+    error_replies: int = 0
+    errors_logged: int = 0

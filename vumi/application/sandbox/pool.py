@@ -33,8 +33,10 @@ if TYPE_CHECKING:
 
     from vumi.application.sandbox.children import Launch
 
-__all__ = ["ChildPool", "PoolCounters", "PoolOptions"]
+__all__ = ["ChildPool", "ChildPools", "PoolCounters", "PoolOptions"]
 
+#: How many launches have a pool at the same time.
+MAX_POOLS = 8
 #: Seconds that a message may wait for children that hang, before there is one more.
 HANG_PATIENCE = 0.25
 #: Seconds that the message that took a child has to itself, before the next child is started.
@@ -326,6 +328,28 @@ class ChildPool:
             if self._refill is not None and self._refill.active():
                 self._refill.cancel()
             self._refill = self._reactor.callLater(backoff, self._start_missing)
+
+
+class ChildPools(dict["Launch", ChildPool]):
+    """The pools of a worker, by how their children are started; the one used last is the last."""
+
+    def pool(self, launch: Launch, options: PoolOptions, reactor: Any) -> ChildPool:
+        """The pool of a launch. With a new one another may be closed that is not in use."""
+        found = self.pop(launch) if launch in self else ChildPool(launch, options, reactor)
+        self[launch] = found
+        if len(self) > MAX_POOLS:
+            for other, candidate in self.items():
+                if candidate is not found and not candidate.in_use:
+                    _ = self.pop(other).close()
+                    break
+        return found
+
+    async def close(self) -> None:
+        """End all children."""
+        closing = [pool.close() for pool in self.values()]
+        self.clear()
+        for closed in closing:
+            await closed
 
 
 def _can_raise_priority() -> bool:

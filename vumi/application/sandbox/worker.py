@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import os
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from twisted.internet.defer import Deferred, succeed
@@ -19,10 +18,10 @@ from vumi.application.base import ApplicationWorker
 from vumi.application.sandbox.api import SandboxApi
 from vumi.application.sandbox.children import Launch
 from vumi.application.sandbox.errors import SandboxError
-from vumi.application.sandbox.figures import MetricsPublisher, metric_message
+from vumi.application.sandbox.figures import MetricsPublisher, SandboxCounters, metric_message
 from vumi.application.sandbox.limits import merged_rlimits
 from vumi.application.sandbox.options import SandboxConfig
-from vumi.application.sandbox.pool import ChildPool, PoolOptions
+from vumi.application.sandbox.pool import ChildPool, ChildPools, PoolOptions
 from vumi.application.sandbox.protocol import Ending, Outcome, SandboxProtocol
 from vumi.application.sandbox.resources.base import SandboxResources, section_warnings
 from vumi.application.sandbox.rlimiter import SandboxRlimiter
@@ -37,29 +36,10 @@ if TYPE_CHECKING:
 
     from vumi.message import TransportEvent, TransportUserMessage
 
-__all__ = ["Sandbox", "SandboxCounters"]
+__all__ = ["Sandbox"]
 
-#: How many kinds of launches have a pool at the same time.
-MAX_POOLS = 8
 #: How many sandboxes' configs are remembered.
 MAX_CONFIGS = 100
-
-
-@dataclass
-class SandboxCounters:
-    """What a worker's sandboxes have counted, by how they ended.
-
-    :ivar by_ending: Ending (``done``, ``crashed``, ``timeout``, ``output``, ``unread``,
-        ``killed``, ``not-started``) -> number of messages and events.
-    :ivar error_replies: Users that were told that something went wrong.
-    :ivar errors_logged: Messages whose programs ended well but told of errors.
-    """
-
-    by_ending: dict[str, int] = field(
-        default_factory=lambda: {ending.value: 0 for ending in Ending}
-    )
-    error_replies: int = 0
-    errors_logged: int = 0
 
 
 class Sandbox(ApplicationWorker):
@@ -239,7 +219,7 @@ class Sandbox(ApplicationWorker):
         self.sandbox_counters = SandboxCounters()
         self._configs: dict[str, Any] = {}
         self._launches: dict[str | None, tuple[Any, Launch]] = {}
-        self._pools: dict[Launch, ChildPool] = {}
+        self._pools = ChildPools()
         self._unanswered: set[str] = set()
         self._broken: dict[str, SandboxError] = {}
         self._reactor: Any = None
@@ -266,24 +246,11 @@ class Sandbox(ApplicationWorker):
     @deferred
     async def teardown_application(self) -> None:
         self._stopping = True
-        closing = [pool.close() for pool in self._pools.values()]
-        self._pools.clear()
-        for closed in closing:
-            await closed
+        await self._pools.close()
         await settle(self.resources.teardown_resources())
 
     def _pool(self, launch: Launch) -> ChildPool:
-        pool = self._pools.pop(launch, None)
-        if pool is None:
-            pool = ChildPool(launch, self._pool_options(), self._reactor)
-        # The one used last is the last.
-        self._pools[launch] = pool
-        if len(self._pools) > MAX_POOLS:
-            for other, candidate in self._pools.items():
-                if candidate is not pool and not candidate.in_use:
-                    _ = self._pools.pop(other).close()
-                    break
-        return pool
+        return self._pools.pool(launch, self._pool_options(), self._reactor)
 
     def _pool_options(self) -> PoolOptions:
         return PoolOptions(size=0, most=max(self.worker_concurrency, 1) * 2)
@@ -422,22 +389,9 @@ class Sandbox(ApplicationWorker):
         """The end of a session is for the program as any message is."""
         return self.consume_user_message(message)
 
-    def _consume_event(self, event: TransportEvent) -> Deferred[int | None]:
+    def consume_ack(self, event: TransportEvent) -> Deferred[int | None]:
+        """Have an event handled by the program."""
         processing = self.process_event_in_sandbox(event)
         return Deferred.fromCoroutine(self._to_the_end(processing, event["event_id"]))
 
-    def consume_ack(self, event: TransportEvent) -> Deferred[int | None]:
-        """Have an ack handled by the program."""
-        return self._consume_event(event)
-
-    def consume_nack(self, event: TransportEvent) -> Deferred[int | None]:
-        """Have a nack handled by the program."""
-        return self._consume_event(event)
-
-    def consume_delivery_report(self, event: TransportEvent) -> Deferred[int | None]:
-        """Have a delivery report handled by the program."""
-        return self._consume_event(event)
-
-    def consume_unknown_event(self, event: TransportEvent) -> Deferred[int | None]:
-        """Have an event of any other type handled by the program."""
-        return self._consume_event(event)
+    consume_nack = consume_delivery_report = consume_unknown_event = consume_ack
