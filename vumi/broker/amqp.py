@@ -537,7 +537,10 @@ class AmqpBroker:
     async def subscribe(
         self, queue: str, receiver: IReceiver, prefetch: int = DEFAULT_PREFETCH
     ) -> ISubscription:
-        subscription = AmqpSubscription(self, queue, receiver, prefetch)
+        declared = self._queues.get(queue)
+        kind = declared.arguments.get("x-queue-type") if declared else None
+        is_classic = kind in (None, "classic")
+        subscription = AmqpSubscription(self, queue, receiver, prefetch, is_classic)
         await self._with_link(subscription.attach)
         self._subscriptions.append(subscription)
         return subscription

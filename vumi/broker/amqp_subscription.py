@@ -35,6 +35,10 @@ RESUBSCRIBE_DELAY = 1.0
 #: Seconds that the broker has to end a subscription. One that lacks memory doesn't read that it
 #: should; then the connection is dropped, and what was in hand is delivered again.
 END_TIMEOUT = 5.0
+#: Has RabbitMQ tell a consumer that its classic queue was deleted. Without it, RabbitMQ tries to
+#: consume by itself if a queue of that name is there again, and then loses what that delivers.
+#: Other types of queue refuse it. See https://www.rabbitmq.com/docs/consumer-cancel
+TELL_OF_DELETION = "x-cancel-on-ha-failover"
 
 
 @implementer(ISubscription)
@@ -43,11 +47,19 @@ class AmqpSubscription:
 
     log = Logger()
 
-    def __init__(self, broker: AmqpBroker, queue: str, receiver: IReceiver, prefetch: int) -> None:
+    def __init__(
+        self,
+        broker: AmqpBroker,
+        queue: str,
+        receiver: IReceiver,
+        prefetch: int,
+        is_classic: bool = True,
+    ) -> None:
         self.queue = queue
         self._broker = broker
         self._receiver = receiver
         self._prefetch = prefetch
+        self._is_classic = is_classic
         self._link: Link | None = None
         self._channel: Channel | None = None
         self._consumer_tag = ""
@@ -85,7 +97,10 @@ class AmqpSubscription:
         consuming: Deferred[Any] = Deferred()
         opened.on_closed.addBoth(lambda reason: _end(consuming, reason))
         self._consumer_tag = opened._channel.basic_consume(
-            self.queue, _left_to_pika, callback=lambda frame: _end(consuming, frame)
+            self.queue,
+            _left_to_pika,
+            arguments={TELL_OF_DELETION: True} if self._is_classic else None,
+            callback=lambda frame: _end(consuming, frame),
         )
         outcome = await link.answer(consuming)
         if isinstance(outcome, BaseException):
@@ -158,8 +173,12 @@ class AmqpSubscription:
             return
         link = self._link
         self.interrupted()
+        reason = getattr(reason, "value", reason)
+        if TELL_OF_DELETION in str(reason):
+            # The queue is of another type than it was declared with here.
+            self._is_classic = False
         if link is not None and not link.over:
-            self._resubscribe_later(link, getattr(reason, "value", reason))
+            self._resubscribe_later(link, reason)
 
     def _cancelled_by_broker(self, link: Link, opened: TwistedChannel) -> None:
         # The queue was deleted, or its node left the cluster. What is in hand goes on: the
@@ -178,8 +197,8 @@ class AmqpSubscription:
             await self._broker.redeclare(link, self.queue)
             if opened._channel is not self._channel or self._cancelled:
                 return
-            # On another channel: RabbitMQ may learn the old queue's end twice on this one, and
-            # the second time forgets the new queue of the same name. What that delivers is lost.
+            # On another channel: what RabbitMQ still does on this one about the old queue must not
+            # concern the new one of the same name.
             await self.attach(link)
         except BrokerError as error:
             self.log.warn(

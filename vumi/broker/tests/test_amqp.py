@@ -165,6 +165,39 @@ class AmqpTests(TestCase):
         await subscription.close()
         self.assertEqual(await broker.depth(name), 0)
 
+    async def test_a_queue_that_is_there_again_before_its_consumer_is_told_was_not_read(
+        self,
+    ) -> None:
+        broker, operator = self.broker(), self.broker()
+        await broker.start()
+        await operator.start()
+        await broker.declare_exchange(Exchange("vumi"))
+        name = f"again-{uuid4().hex}.inbound"
+        await broker.declare_queue(Queue(name))
+        inbox = Inbox()
+        subscription = await broker.subscribe(name, inbox)
+        await operator.declare_exchange(Exchange("vumi"))
+        link = operator._link
+        assert link is not None
+        for number in range(1, 31):
+            await link.topology("queue_delete", queue=name)
+            await operator.declare_queue(Queue(name))
+            await operator.publish("vumi", name, b"x")
+            await inbox.until_count(number)
+            subscription.ack(inbox.deliveries[-1])
+
+    async def test_a_quorum_queue_that_is_declared_elsewhere_is_read(self) -> None:
+        broker, operator = self.broker(), self.broker()
+        await broker.start()
+        await operator.start()
+        name = f"quorum-{uuid4().hex}"
+        await operator.declare_exchange(Exchange("vumi"))
+        await operator.declare_queue(Queue(name, arguments={"x-queue-type": "quorum"}))
+        inbox = Inbox()
+        await broker.subscribe(name, inbox)
+        await operator.publish("vumi", name, b"x")
+        await inbox.until_count(1)
+
     async def test_a_deleted_exchange_comes_back_and_nothing_is_lost(self) -> None:
         broker, operator = self.broker(), self.broker()
         await broker.start()
