@@ -13,7 +13,7 @@ SQL = ["SQLAlchemy >= 2.0.36", "alembic >= 1.13"]
 
 EXTRAS = {
     "redis": ["txredisapi >= 1.6", "hiredis >= 3.0", "redis >= 6.0", "fakeredis[lua] >= 2.30"],
-    "http": ["treq >= 24.9", "klein >= 24.8"],
+    "http": ["treq >= 24.9"],
     "sql": SQL,
     "postgres": [*SQL, "psycopg[binary] >= 3.2"],
     "sentry": ["sentry-sdk >= 2.30"],

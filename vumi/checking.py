@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import vumi.loading
 from vumi.errors import ConfigError
+from vumi.extras import MissingExtra
 from vumi.loading import load_class_by_string
 from vumi.service import Worker
 
@@ -122,6 +123,8 @@ def explain(error: BaseException) -> str:
     has none.
     """
     words = str(error)
+    if isinstance(error, MissingExtra):
+        return words
     if not words or not isinstance(error, ImportError | AttributeError | ValueError):
         words = f"{type(error).__name__}: {words}" if words else type(error).__name__
     place = _innermost_place(error)

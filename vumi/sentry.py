@@ -14,6 +14,7 @@ from twisted.application.service import Service
 from twisted.python import log
 
 from vumi.errors import ConfigError
+from vumi.extras import needs_extra
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -47,14 +48,9 @@ class SentryClient:
     """
 
     def __init__(self, dsn: str) -> None:
-        try:
+        with needs_extra("sentry"):
             sentry_sdk = import_module("sentry_sdk")
             utils = import_module("sentry_sdk.utils")
-        except ImportError as error:
-            raise ConfigError(
-                "Sentry needs the package sentry-sdk, which is not installed: "
-                "pip install sentry-sdk"
-            ) from error
         self._event_from_exception = utils.event_from_exception
         try:
             # Not sentry_sdk.init(): that would hook into the whole process.

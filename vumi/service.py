@@ -117,10 +117,23 @@ class Worker(MultiService):
                 await self.broker.start()
             self._worker_begun = True
             await settle(self.startWorker())
+            kind = type(self).__name__
+            name = self.config.get("worker_name") or self.name
+            self._service_log.info(
+                "{worker} is ready: {where}.",
+                event="worker-ready",
+                worker=f"{name} ({kind})" if name else kind,
+                where=self.whereabouts(),
+            )
         except CancelledError:
             return
         except Exception:  # noqa: BLE001 (whatever a worker's start raises is told in one place)
             self._start_failed(Failure())
+
+    def whereabouts(self) -> str:
+        """With whom the worker talks, for the line that says it is ready."""
+        address = getattr(self.broker, "address", None)
+        return f"broker {address}" if address else "broker in this process"
 
     def _start_failed(self, failure: Failure) -> None:
         what = self.name or type(self).__name__

@@ -49,6 +49,7 @@ from vumi.process_reactor import process_reactor, run_now
 from vumi.service import DEFAULT_DRAIN_TIMEOUT, Worker
 from vumi.tasks import deferred, settle
 from vumi.utils import generate_worker_id
+from vumi.yamlconfig import yaml_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -245,7 +246,8 @@ class BaseWorker(Worker):
     async def startWorker(self) -> None:
         """Bring everything up, in order."""
         shown = redacted(self._static_config, self.config)
-        self.log.info("Starting a", type(self).__name__, "worker with config", shown)
+        kind = type(self).__name__
+        self.log.info("Starting a worker of the class", kind, "with", yaml_line(shown))
         for warning in self._config_warnings():
             self.log.warning(warning)
         await settle(self._validate_config())
@@ -256,9 +258,15 @@ class BaseWorker(Worker):
         await settle(self.setup_worker())
         self._set_up.append("worker")
 
+    def whereabouts(self) -> str:
+        """With whom the worker talks: its connectors and the broker."""
+        names = [name for name in self.connectors if not name.endswith(".status")]
+        words = super().whereabouts()
+        return f"connected to {', '.join(names)}, {words}" if names else words
+
     def stopWorker(self) -> Deferred[None]:
         """Take everything down, in the opposite order, whatever fails on the way."""
-        self.log.info("Stopping a", type(self).__name__, "worker")
+        self.log.info("Stopping a worker of the class", type(self).__name__)
         return Deferred.fromCoroutine(self._stop_worker())
 
     async def _stop_worker(self) -> None:

@@ -38,6 +38,7 @@ __all__ = [
     "overlay_configs",
     "read_yaml_config",
     "read_yaml_value",
+    "yaml_line",
 ]
 
 
@@ -73,6 +74,31 @@ def read_yaml_value(text: str, where: str) -> Any:
     :raises ConfigError: It is not YAML.
     """
     return _load(_NamedText(text, where), (), empty=None)
+
+
+class _LineDumper(yaml.SafeDumper):
+    """Writes what is no YAML value as the name of its type, without an address."""
+
+
+_LineDumper.add_multi_representer(
+    object, lambda dumper, value: dumper.represent_str(type(value).__name__)
+)
+
+
+def yaml_line(data: Mapping[str, Any]) -> str:
+    """A configuration on one line, as it could stand in a file: ``port: 9010, name: line``.
+
+    :param data: Without secrets: it is for a log.
+    """
+    text = yaml.dump(
+        dict(data),
+        Dumper=_LineDumper,
+        default_flow_style=True,
+        sort_keys=False,
+        allow_unicode=True,
+        width=float("inf"),
+    )
+    return text.strip().removeprefix("{").removesuffix("}") or "none"
 
 
 def overlay_configs(*configs: Mapping[str, Any] | None) -> dict[str, Any]:

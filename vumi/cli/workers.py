@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from vumi.extras import MissingExtra
 from vumi.loading import load_class_by_string
 
 if TYPE_CHECKING:
@@ -106,7 +107,7 @@ def _modules(package_name: str, unusable: list[str]) -> Iterator[Any]:
 def _import(name: str, unusable: list[str]) -> Any:
     try:
         return import_module(name)
-    except ImportError as error:
+    except (ImportError, MissingExtra) as error:
         unusable.append(f"Not usable: {name}: {error}.")
         return None
 

@@ -10,13 +10,10 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any
 
-import redis
-from redis.backoff import NoBackoff
-from redis.retry import Retry
-from redis.sentinel import MasterNotFoundError, Sentinel
 from zope.interface import implementer
 
 from vumi.errors import StoreError, StoreUnavailable
+from vumi.extras import needs_extra
 from vumi.persist.interface import IKeyValueStore, ResponseError
 from vumi.persist.outages import (
     closed,
@@ -29,6 +26,12 @@ from vumi.persist.outages import (
     unanswered,
     unreachable,
 )
+
+with needs_extra("redis"):
+    import redis
+    from redis.backoff import NoBackoff
+    from redis.retry import Retry
+    from redis.sentinel import MasterNotFoundError, Sentinel
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

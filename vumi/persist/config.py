@@ -25,6 +25,7 @@ from vumi.config import (
     unknown_keys,
 )
 from vumi.errors import ConfigError
+from vumi.extras import MissingExtra
 from vumi.persist.address import REDIS_PORT, Login, RedisAddress
 
 if TYPE_CHECKING:
@@ -173,7 +174,7 @@ def check_installed(module: str) -> None:
     :raises ConfigError: It isn't.
     """
     if importlib.util.find_spec(module) is None:
-        raise ConfigError(f"The key-value store needs {module}: pip install vumi[redis]")
+        raise MissingExtra("redis", module)
 
 
 def _is_in_process(given: Any) -> bool:

@@ -20,18 +20,21 @@ from collections import defaultdict
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
-import fakeredis
-import redis
 from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from vumi.errors import ConfigError
+from vumi.extras import needs_extra
 from vumi.persist.blocking import response_error
 from vumi.persist.commands import Commands
 from vumi.persist.interface import IKeyValueStore, ResponseError, encode_word
 from vumi.process_reactor import process_reactor
+
+with needs_extra("redis"):
+    import fakeredis
+    import redis
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

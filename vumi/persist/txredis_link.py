@@ -16,11 +16,10 @@ from twisted.internet.defer import Deferred
 from twisted.internet.defer import TimeoutError as DeferredTimeout
 from twisted.internet.error import ConnectError, ConnectingCancelledError
 from twisted.internet.protocol import Factory
-from txredisapi import RedisError, RedisProtocol
-from txredisapi import ResponseError as Refusal
 
 from vumi.endpoints import client_endpoint, detect_dead_peer
 from vumi.errors import StoreError, StoreUnavailable
+from vumi.extras import needs_extra
 from vumi.persist.interface import Reply, ResponseError
 from vumi.persist.outages import (
     RECONNECT_CODES,
@@ -31,6 +30,10 @@ from vumi.persist.outages import (
     refused,
 )
 from vumi.persist.txredis_command import Command
+
+with needs_extra("redis"):
+    from txredisapi import RedisError, RedisProtocol
+    from txredisapi import ResponseError as Refusal
 
 if TYPE_CHECKING:
     from twisted.python.failure import Failure

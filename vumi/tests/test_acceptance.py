@@ -105,7 +105,7 @@ def test_two_processes_talk_over_rabbitmq(plugin: str, tmp_path: Path) -> None:
         worker(tmp_path, plugin, ECHO, "echo.yaml", url) as echo,
     ):
         telnet.wait_for("Listening on")
-        echo.wait_for("Starting a EchoWorker")
+        echo.wait_for(" is ready: connected to ")
         heard = say(port, "hello", "güle güle \N{SNOWMAN}")
     assert heard.splitlines()[1:] == ["hello", "güle güle \N{SNOWMAN}"]
     assert "Traceback" not in telnet.log + echo.log

@@ -24,8 +24,9 @@ ROOT = Path(vumi.__file__).parent
 #: Floor -> its rooms: the modules and folders directly in ``vumi/``.
 FLOORS = {
     "0 values": """
-        codecs config damaged_text errors linear_regex loading log message msisdn named_locks
-        payload printable process_reactor resources sms_text steady_clock tasks text_matching
+        codecs config damaged_text errors extras linear_regex loading log message msisdn
+        named_locks payload printable process_reactor resources sms_text steady_clock tasks
+        text_matching
         token_bucket utils yamlconfig
         """,
     "1 machinery": "broker endpoints persist reconnecting_client rpc sentry tls web",

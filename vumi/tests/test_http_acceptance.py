@@ -188,7 +188,7 @@ def test_a_ussd_conversation_of_five_steps_by_curl(tmp_path: Path) -> None:
         assert say("Juma", **other) == (born, "request")
 
     for worker, name in ((transport, "DmarkUssdTransport"), (application, "ClinicRegistration")):
-        assert f"Stopping a {name} worker" in worker.log
+        assert f"Stopping a worker of the class {name}" in worker.log
         assert "Traceback" not in worker.log
         # twistd, having stopped in order, ends by the signal that it was sent.
         assert worker.process.returncode == -signal.SIGTERM, worker.log

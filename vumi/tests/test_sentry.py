@@ -232,4 +232,6 @@ class ClientTests(SynchronousTestCase):
         missing: dict[str, Any] = {"sentry_sdk": None}
         with mock.patch.dict(sys.modules, missing):
             error = self.assertRaises(ConfigError, vumi_raven_client, DSN)
-        self.assertIn("pip install sentry-sdk", str(error))
+        self.assertIn("sentry_sdk is not installed", str(error))
+        self.assertIn("pip install -e", str(error))
+        self.assertIn("[sentry]", str(error))

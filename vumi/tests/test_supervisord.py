@@ -180,7 +180,7 @@ def test_workers_talk_come_back_when_killed_and_stop_in_order(project: Project) 
         # twistd, having stopped in order, ends by the signal that it was sent.
         assert f"stopped: {program} (terminated by SIGTERM)" in log
     for worker in ("EchoWorker", "TelnetServerTransport"):
-        assert f"Stopping a {worker} worker" in log
+        assert f"Stopping a worker of the class {worker}" in log
     assert "Traceback" not in log
     left = {path.suffix for path in project.folder.iterdir()}
     assert not left & {".pid", ".sock"}

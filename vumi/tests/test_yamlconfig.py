@@ -21,6 +21,7 @@ from vumi.yamlconfig import (
     overlay_configs,
     read_yaml_config,
     read_yaml_value,
+    yaml_line,
 )
 
 
@@ -343,3 +344,9 @@ def test_nulls_are_left_out() -> None:
 def test_the_old_path_has_the_same_object(name: str) -> None:
     assert getattr(vumi.servicemaker, name) is getattr(vumi.yamlconfig, name)
     assert name in vumi.servicemaker.__all__
+
+
+def test_a_configuration_on_one_line_has_no_reprs_of_objects() -> None:
+    data = {"port": 9010, "hosts": ["a", "b"], "endpoint": object(), "line": {"text": "é: 1"}}
+    assert yaml_line(data) == "port: 9010, hosts: [a, b], endpoint: object, line: {text: 'é: 1'}"
+    assert yaml_line({}) == "none"

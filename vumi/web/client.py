@@ -11,16 +11,19 @@ from dataclasses import dataclass
 from email.message import Message as MimeHeaders
 from typing import TYPE_CHECKING, Any, cast
 
-from treq.client import HTTPClient
 from twisted.internet.defer import Deferred, execute
 from twisted.web.client import Agent, HTTPConnectionPool
 from twisted.web.http_headers import Headers
 
+from vumi.extras import needs_extra
 from vumi.process_reactor import process_reactor
 from vumi.utils import HttpTimeoutError
 from vumi.web.bodies import BodyReceiver, UndecodedAgent
 from vumi.web.redirects import Hop, requestable
 from vumi.web.site import StringProducer, mkheaders
+
+with needs_extra("http"):
+    from treq.client import HTTPClient
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

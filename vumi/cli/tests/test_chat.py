@@ -128,7 +128,7 @@ def test_all_can_be_seen(tmp_path: Path) -> None:
     args = ("--transport-type=sms", "--from=+27831112222", "--to=8864", "--verbose")
     done = chat(tmp_path, ECHO, *args, script="> hi\n< hi\n")
     assert done.stdout == "> hi\n< hi\n# ack, 2 characters, 1 SMS\nOK: x.chat, 2 steps.\n"
-    assert "Starting a EchoWorker worker" in done.stderr
+    assert "Starting a worker of the class EchoWorker" in done.stderr
 
 
 @pytest.mark.integration

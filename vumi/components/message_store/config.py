@@ -28,6 +28,7 @@ from vumi.config import (
 from vumi.config.redact import mask_text
 from vumi.config.tree import copy_tree
 from vumi.errors import ConfigError
+from vumi.extras import needs_extra
 from vumi.persist.config import ConfigRedis
 from vumi.process_reactor import process_reactor
 
@@ -277,16 +278,9 @@ def open_archive(url: str, reactor: Any, **options: Any) -> IMessageArchive:
             "postgresql://user:password@host/database or riak://host/?bucket_prefix=..."
         )
     module_name, class_name, extra = known
-    try:
+    with needs_extra(extra):
         archive_class = getattr(import_module(module_name), class_name)
         return _made(archive_class, url, reactor, options)
-    except ModuleNotFoundError as error:
-        if error.name is None or error.name.partition(".")[0] == "vumi":
-            raise
-        raise ConfigError(
-            f"The message archive at {mask_text(url)} needs {error.name}, which is not "
-            f"installed: pip install 'vumi[{extra}]'."
-        ) from error
 
 
 def _made(archive_class: Any, url: str, reactor: Any, options: dict[str, Any]) -> IMessageArchive:

@@ -307,5 +307,6 @@ class FromConfigTests(SynchronousTestCase):
         self.patch(importlib.util, "find_spec", lambda name: None)
         for config, library in (({}, "txredisapi"), ({"FAKE_REDIS": True}, "fakeredis")):
             failure = self.failureResultOf(TxRedisManager.from_config(config), ConfigError)
-            assert f"needs {library}: pip install vumi[redis]" in str(failure.value)
+            assert f"{library} is not installed." in str(failure.value)
+            assert "[redis]" in str(failure.value)
         self.assertRaises(ConfigError, check_installed, "redis")
