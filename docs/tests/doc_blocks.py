@@ -58,6 +58,7 @@ FOREIGN_PROGRAMS = {
     "npm",
     "pip",
     "python",
+    "rabbitmqadmin",
     "rabbitmqctl",
     "source",
     "supervisorctl",
