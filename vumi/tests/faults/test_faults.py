@@ -142,6 +142,12 @@ def _pika(test: FaultTestCase) -> pika.BlockingConnection:
     return pika.BlockingConnection(pika.URLParameters(test.server.url()))
 
 
+def _forget_dead_letters(test: FaultTestCase) -> None:
+    connection = _pika(test)
+    connection.channel().queue_delete(DEAD)
+    connection.close()
+
+
 def _poisoned(test: FaultTestCase) -> None:
     """Whatever has stopped a queue once, three times over, with headers of every kind."""
     connection = _pika(test)
@@ -427,6 +433,8 @@ class FaultTests(FaultTestCase):
     async def test_poison(self) -> None:
         """What can't be handled becomes a dead letter with its reason; the rest goes on."""
         phones = await self.phones()
+        # Letters of other tests.
+        await deferToThread(_forget_dead_letters, self)
         broker = AmqpBroker(BrokerAddress.from_url(self.server.url()), reactor)
         await broker.start()
         self.addCleanup(broker.stop)
