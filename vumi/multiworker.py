@@ -188,6 +188,9 @@ class MultiWorker(Worker):
         for worker in self.workers:
             worker.setServiceParent(self)
         await _all_up(self.workers)
+
+    def tell_ready(self) -> None:
+        """Log that all children run, if they do. Each has said so for itself."""
         if not self._failed and self.running:
             names = ", ".join(str(worker.name) for worker in self.workers)
             self.log.info("All workers run: {names}.", names=names, event="all-workers-run")

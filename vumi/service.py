@@ -117,18 +117,22 @@ class Worker(MultiService):
                 await self.broker.start()
             self._worker_begun = True
             await settle(self.startWorker())
-            kind = type(self).__name__
-            name = self.config.get("worker_name") or self.name
-            self._service_log.info(
-                "{worker} is ready: {where}.",
-                event="worker-ready",
-                worker=f"{name} ({kind})" if name else kind,
-                where=self.whereabouts(),
-            )
+            self.tell_ready()
         except CancelledError:
             return
         except Exception:  # noqa: BLE001 (whatever a worker's start raises is told in one place)
             self._start_failed(Failure())
+
+    def tell_ready(self) -> None:
+        """Log that the worker has started. Called once."""
+        kind = type(self).__name__
+        name = self.config.get("worker_name") or self.name
+        self._service_log.info(
+            "{worker} is ready: {where}.",
+            event="worker-ready",
+            worker=f"{name} ({kind})" if name else kind,
+            where=self.whereabouts(),
+        )
 
     def whereabouts(self) -> str:
         """With whom the worker talks, for the line that says it is ready."""

@@ -136,6 +136,9 @@ class Walkthrough:
             keys = "".join(f"{line}\n" for line in _typed_lines(shown or "")) if is_chat else ""
             self._run(where, command, shown, keys)
             self._change_files()
+            if command.startswith("supervisorctl") and command.endswith(" shutdown"):
+                # A signal that came while it ends would kill it.
+                self._end_server(was_told=True)
 
     # Programs that end
 
@@ -189,11 +192,12 @@ class Walkthrough:
             assert time.monotonic() < deadline, f"{where}\n{self._server_log()}"
             time.sleep(0.05)
 
-    def _end_server(self) -> None:
+    def _end_server(self, was_told: bool = False) -> None:
         if self._server is None:
             return
-        with suppress(ProcessLookupError):
-            self._server.send_signal(signal.SIGINT)
+        if not was_told:
+            with suppress(ProcessLookupError):
+                self._server.send_signal(signal.SIGINT)
         status = self._server.wait(PATIENCE)
         assert status == 0, f"{status}\n{self._server_log()}"
         assert "Traceback" not in self._server_log(), self._server_log()
