@@ -54,8 +54,8 @@ class Answer:
 
     @classmethod
     def json(cls, data: Any, code: int = 200, headers: Headers | None = None) -> Answer:
-        """An answer whose body is JSON, under the transport's own content type."""
-        return cls(json_body(data), code, headers)
+        """An answer whose body is JSON, and whose content type says so."""
+        return cls(json_body(data), code, {"Content-Type": JSON, **(headers or {})})
 
     def __repr__(self) -> str:
         return f"Answer({self.body!r}, {self.code})"
