@@ -19,7 +19,7 @@ __all__ = ["CountingEcho", "GatewayTransport"]
 
 GREETING = "Who is it?"
 #: Seconds that the application takes for a text that begins with "slow".
-SLOWLY = 1.0
+SLOWLY = 4.0
 
 
 class GatewayConfig(HttpRpcTransportConfig):
@@ -75,6 +75,7 @@ class CountingEcho(ApplicationWorker):
     async def consume_user_message(self, message: Any) -> None:
         text = message["content"]
         if text is not None and text.startswith("slow"):
+            await self.redis.incr("slow")
             await deferLater(self.clock, SLOWLY)
         await self.reply_to(message, GREETING if text is None else text)
 
