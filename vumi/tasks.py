@@ -9,7 +9,7 @@ from __future__ import annotations
 from contextvars import ContextVar
 from functools import wraps
 from inspect import iscoroutine
-from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, ParamSpec, Protocol, TypeVar
 
 from twisted.internet.defer import Deferred, fail, succeed
 from twisted.python.failure import Failure
@@ -56,24 +56,21 @@ class InHand(Protocol):
 message_in_hand: ContextVar[InHand | None] = ContextVar("message_in_hand", default=None)
 
 
-class Waiters:
+class Waiters(list["Deferred[None]"]):
     """Those who wait for one event, each by a Deferred. One that is cancelled waits no more."""
 
-    def __init__(self) -> None:
-        self._waiting: list[Deferred[None]] = []
-
-    def __bool__(self) -> bool:
-        return bool(self._waiting)
+    # A list, as a busy worker asks after each message whether anybody waits.
 
     def wait(self) -> Deferred[None]:
         """Fires at the next event."""
-        waiter: Deferred[None] = Deferred(self._waiting.remove)
-        self._waiting.append(waiter)
+        waiter: Deferred[None] = Deferred(self.remove)
+        self.append(waiter)
         return waiter
 
     def fire(self) -> None:
         """The event has happened."""
-        waiting, self._waiting = self._waiting, []
+        waiting = self[:]
+        self.clear()
         for waiter in waiting:
             waiter.callback(None)
 
@@ -83,6 +80,8 @@ class TrackedDeferred(Deferred[Any]):
 
     It is waited for like any other once somebody has added a callback.
     """
+
+    is_tracked: ClassVar = True
 
     def has_listeners(self) -> bool:
         """Somebody waits for this Deferred's outcome."""
@@ -116,9 +115,12 @@ def to_wait_for(value: Any) -> Deferred[Any] | None:
         result. That is so too for a :class:`TrackedDeferred` without listeners: the hook's last
         act was a publish.
     """
+    if value is None:
+        return None
+    # Checked so because isinstance() of a Deferred, an abstract class, is slow unless it is exact.
+    if getattr(type(value), "is_tracked", False) and not value._callbacks:
+        return None
     if isinstance(value, Deferred):
-        if isinstance(value, TrackedDeferred) and not value._callbacks:
-            return None
         return value
     return Deferred.fromCoroutine(value) if iscoroutine(value) else None
 
