@@ -113,5 +113,7 @@ class DmarkUssdTransport(HttpRpcTransport):
             {
                 "responseString": message["content"] or "",
                 "action": "end" if ends else "request",
-            }
+            },
+            # The gateway has always had its JSON under this type.
+            headers={"Content-Type": self.content_type},
         )
