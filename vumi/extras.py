@@ -21,6 +21,10 @@ if TYPE_CHECKING:
 __all__ = ["MissingExtra", "how_to_install", "needs_extra"]
 
 
+#: Modules whose package has another name.
+PACKAGES = {"sentry_sdk": "sentry-sdk"}
+
+
 class MissingExtra(ConfigError):
     """A library is not installed, because an extra was not asked for.
 
@@ -29,6 +33,7 @@ class MissingExtra(ConfigError):
 
     def __init__(self, extra: str, module: str) -> None:
         self.extra = extra
+        module = PACKAGES.get(module, module)
         super().__init__(
             f"{module} is not installed. It comes with vumi's extra {extra!r}: "
             f"{how_to_install(extra, module)}"

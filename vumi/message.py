@@ -13,8 +13,8 @@ from __future__ import annotations
 
 from datetime import datetime
 from operator import itemgetter
-from secrets import token_hex
 from typing import TYPE_CHECKING, Any, ClassVar, Self
+from uuid import uuid4
 
 from vumi.errors import InvalidMessage, InvalidMessageField, MissingMessageField
 from vumi.payload import (
@@ -233,7 +233,7 @@ class TransportMessage(Message):
     @staticmethod
     def generate_id() -> str:
         """A new message id: 32 lower-case hex digits."""
-        return token_hex(16)
+        return uuid4().hex
 
     def process_fields(self, fields: Payload) -> Payload:
         fields.setdefault("message_version", self.MESSAGE_VERSION)

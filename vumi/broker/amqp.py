@@ -597,13 +597,13 @@ def _in_words(reason: object, address: BrokerAddress) -> str:
         hosts = " or ".join(host for host, _ in address.hosts)
         name = (address.tls and address.tls.server_name) or hosts
         return (
-            f"its TLS certificate is not for the name {name!r}: connect to the name that the "
-            "certificate has, or give that name as server_name in the URL"
+            f"its TLS certificate is for another name than {name!r}: connect to the name that "
+            "the certificate has, or give that name as server_name in the URL"
         )
     if "certificate verify failed" in str(reason):
         return (
-            "its TLS certificate is not signed by an authority that is trusted, or has expired: "
-            "name the authority's certificate as ca_certs in the URL"
+            "its TLS certificate is not signed by an authority that is trusted, or has expired "
+            "(certificate verify failed): name the authority's certificate as ca_certs in the URL"
         )
     if isinstance(reason, DeferredTimeout):
         return "no answer to the AMQP handshake"

@@ -137,6 +137,7 @@ def test_workers_run_until_a_signal_lets_them_finish(tmp_path: Path, number: int
 
 
 @pytest.mark.integration
+@pytest.mark.usefixtures("hangup_ends_processes")
 def test_a_terminal_that_goes_away_lets_workers_finish(tmp_path: Path) -> None:
     content = f"workers: {{one: {SAMPLES}.QuietWorker, two: {SAMPLES}.QuietWorker}}"
     with running(tmp_path, content) as process:

@@ -320,6 +320,7 @@ def test_a_bug_in_a_workers_start_is_logged_and_ends_the_process(tmp_path: Path)
 
 
 @pytest.mark.integration
+@pytest.mark.usefixtures("hangup_ends_processes")
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_lets_the_worker_finish_and_ends_the_process_as_twistd_does(
     tmp_path: Path, number: signal.Signals

@@ -96,7 +96,8 @@ class SmppService(BaseWorker):
         """Take a message, or refuse it if it says so."""
         if pdu.command_id != CommandId.submit_sm:
             return CommandStatus.ESME_RINVCMDID
-        word = pdu.short_message.partition(b" ")[0].decode("latin-1")
+        # Of these names only the underscore is another octet in the GSM alphabet than in ASCII.
+        word = pdu.short_message.partition(b" ")[0].replace(b"\x11", b"_").decode("latin-1")
         status = CommandStatus.__members__.get(word)
         if status:
             return status
