@@ -33,9 +33,9 @@ class MissingExtra(ConfigError):
 
     def __init__(self, extra: str, module: str) -> None:
         self.extra = extra
-        module = PACKAGES.get(module, module)
+        package = f" (package {PACKAGES[module]})" if module in PACKAGES else ""
         super().__init__(
-            f"{module} is not installed. It comes with vumi's extra {extra!r}: "
+            f"{module} is not installed{package}. It comes with vumi's extra {extra!r}: "
             f"{how_to_install(extra, module)}"
         )
 

@@ -188,8 +188,11 @@ def test_replies_for_a_process_that_was_killed_are_nacked(tmp_path: Path) -> Non
             await caller.close()
 
         hanging = [asyncio.ensure_future(hang(number)) for number in range(20)]
-        while installation.counts()["slow"] < 20:
+        while installation.counts()["slow"] < 20 or installation.counts()["ack"] < 20:
             await asyncio.sleep(0.05)
+        # Nothing tells when the first replies are acknowledged; before that, a kill brings them
+        # again. The slow ones take longer than this.
+        await asyncio.sleep(1)
         installation.processes[0].kill()
         await asyncio.gather(*hanging)
 
