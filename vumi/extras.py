@@ -11,6 +11,7 @@ import json
 import sys
 from contextlib import contextmanager
 from importlib import metadata
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vumi.errors import ConfigError
@@ -70,6 +71,10 @@ def how_to_install(extra: str, module: str) -> str:
         return f"{pip} {module}"
     origin = json.loads(vumi.read_text("direct_url.json") or "{}")
     url = str(origin.get("url", ""))
+    checkout = Path(str(vumi.locate_file("")))
+    if not url and (checkout / "setup.py").exists():
+        # An old pip has installed it in place, and writes no direct_url.json.
+        return f"{pip} -e '{checkout.resolve()}[{extra}]'"
     if origin.get("dir_info", {}).get("editable"):
         return f"{pip} -e '{url.removeprefix('file://')}[{extra}]'"
     if url:

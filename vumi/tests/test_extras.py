@@ -25,6 +25,9 @@ class Installed:
         assert name == "direct_url.json"
         return None if self._origin is None else json.dumps(self._origin)
 
+    def locate_file(self, path: str) -> str:
+        return f"/no/such/site-packages/{path}"
+
 
 @pytest.mark.parametrize(
     ("origin", "words"),
